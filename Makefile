@@ -1,0 +1,59 @@
+# Continuous integration runs `make test` and nothing else. Real servers that tests talk to are started by the tests.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+GO    ?= go
+TOOL   = $(GO) tool -modfile=.ci/tools/go.mod
+SEEDS ?= 50
+
+# Packages that need a real server live in internal/e2e; everything else is tested without network, Java or broker.
+UNIT     = $(shell $(GO) list ./... | grep -v '/internal/e2e')
+E2E      = $(shell $(GO) list ./... | grep '/internal/e2e') ./testdata/backends
+CODE     = ./... ./testdata/backends/...
+SOURCES  = $(shell find . -name '*.go' -not -path './bin/*' -not -path '*/.*/*')
+
+.PHONY: help build demo test test-unit test-e2e backends race lint fmt arch bench seeds docs
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build bin/assay, one static program
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/assay ./cmd/assay
+
+demo: build ## judge a simulated bad release on this machine
+	bin/assay demo
+
+test: backends lint arch test-unit test-e2e ## everything: lint, import rules, unit and end-to-end tests
+
+test-unit: ## all tests that need no real server
+	$(GO) test -timeout 20m $(UNIT)
+
+test-e2e: backends ## the tests against the real servers, one package at a time
+	$(GO) test -count=1 -p 1 -timeout 30m $(E2E)
+
+backends: ## fetch and build the real servers of the tests, once
+	$(GO) run ./testdata/backends/setup
+
+race: ## unit tests under the race detector (needs a C compiler)
+	$(GO) test -race -timeout 30m $(UNIT)
+
+lint: ## format, vet, staticcheck and go.mod
+	@files=$$($(TOOL) gofumpt -l $(SOURCES)) || exit 1; if [ -n "$$files" ]; then echo "run make fmt, not formatted:"; echo "$$files"; exit 1; fi
+	$(GO) vet $(CODE)
+	$(TOOL) staticcheck $(CODE)
+	$(GO) mod tidy -diff
+
+fmt: ## format all Go files
+	$(TOOL) gofumpt -w $(SOURCES)
+
+arch: ## the import and purity rules, never from the test cache
+	$(GO) test -count=1 ./internal/archtest
+
+bench: ## benchmarks of the packages that need no real server
+	$(GO) test -run '^$$' -bench . -benchmem $(UNIT)
+
+seeds: ## the scenarios of the demo in process, for SEEDS=50 random seeds
+	$(GO) test ./internal/lab -run TestSeeds -seeds=$(SEEDS) -count=1 -v
+
+docs: ## regenerate what the documentation takes from code
+	$(GO) generate ./...

@@ -1,0 +1,57 @@
+package analysis
+
+// Code is the stable lower_snake word for a reason. Receivers may depend on it.
+type Code string
+
+// The reason codes. Their one table, with a line for people and the kind of
+// answer each comes with, is verdicts.Reasons.
+const (
+	AllSafe          Code = "all_safe"
+	HarmShown        Code = "harm_shown"
+	CanaryNotServing Code = "canary_not_serving"
+
+	Collecting    Code = "collecting"            // nothing is wrong, more evidence is needed
+	MinBake       Code = "min_bake"              // shown safe, the bake is not over
+	HarmSuspected Code = "harm_suspected"        // R has reached 1/alpha_hold, not the bar
+	TooLittleData Code = "insufficient_evidence" // the deadline came first
+	Underpowered  Code = "underpowered"          // traffic cannot decide any margin by the deadline
+	TooFewEvents  Code = "too_few_events"        // R is at the bar, minEvents or the worst-fold rule is not met
+
+	IdentityUnproven Code = "identity_unproven"
+	IdentityMismatch Code = "identity_mismatch"
+	SelectorOverlap  Code = "selector_overlap"
+
+	TelemetryOutage          Code = "telemetry_outage"
+	CanaryTelemetryMissing   Code = "canary_telemetry_missing"
+	BaselineTelemetryMissing Code = "baseline_telemetry_missing"
+	TelemetryPartial         Code = "telemetry_partial"
+	TelemetryStale           Code = "telemetry_stale"
+	TooFewSamples            Code = "too_few_samples"
+	NothingSeen              Code = "nothing_seen" // nothing matches the event; the reason says what was seen
+	SourceUnavailable        Code = "source_unavailable"
+	SourceRejected           Code = "source_rejected"
+	MisconfiguredQuery       Code = "misconfigured_query"
+	NoConcurrentBaseline     Code = "no_concurrent_baseline"
+	NoBaseline               Code = "no_baseline"
+	NoObjectives             Code = "no_objectives"
+	NoTraffic                Code = "no_traffic"
+	TrafficShareOff          Code = "traffic_share_off"
+	EnvironmentDegraded      Code = "environment_degraded"
+	BaselineOverSLO          Code = "baseline_over_slo"
+	ClockSkew                Code = "clock_skew"
+	GateClosed               Code = "gate_closed"
+	AnalyzerFault            Code = "analyzer_fault"
+	StoreFull                Code = "store_full"
+	Uncalibrated             Code = "uncalibrated"
+
+	Superseded          Code = "superseded"
+	Expired             Code = "expired"
+	Cancelled           Code = "cancelled"
+	Rejected            Code = "rejected"
+	UnsupportedSchema   Code = "unsupported_schema"
+	NotSeen             Code = "not_seen"
+	AmbiguousDeployment Code = "ambiguous_deployment"
+	NameTheDeployment   Code = "name_the_deployment"
+	Planning            Code = "planning" // accepted; history is being fetched
+	BadPayload          Code = "not_within"
+)

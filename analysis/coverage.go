@@ -1,0 +1,138 @@
+package analysis
+
+import (
+	"fmt"
+)
+
+// The rules of coverage (statistics 2.3).
+const (
+	coverageNeeded = 0.90 // received / expected, in either arm
+	minExpected    = 8    // below that many expected pod-folds coverage says nothing
+	staleAfter     = 3    // cadences without a sample
+)
+
+// armCoverage counts, for one arm of one objective, what was expected and what
+// came. A pod is expected once per fold from its first sample on. It stops being
+// expected three cadences after its last one only if others of its arm report (it
+// left); while a whole arm is silent its pods stay expected, so that an outage
+// lowers the coverage of both arms and of a single one alike.
+type armCoverage struct {
+	Pods     map[string]int // pod -> number of the last fold with a sample
+	Expected int
+	Received int
+	LastFold int         // number of the last fold with any sample, 0: none
+	Now      int         // pods that reported in the newest fold
+	PodCount map[int]int // pods reporting -> folds, over folds with data
+	Exposure float64
+}
+
+func newArmCoverage() armCoverage {
+	return armCoverage{Pods: map[string]int{}, PodCount: map[int]int{}}
+}
+
+// fold takes in which pods reported in fold k (counted from 1). The rows are of
+// this arm only.
+func (c *armCoverage) fold(k int, rows []ArmRow) {
+	reporting := 0
+	for i := range rows {
+		if rows[i].Received > 0 {
+			reporting++
+		}
+	}
+	for pod, last := range c.Pods {
+		if k-last > staleAfter && reporting > 0 && !reports(rows, pod) {
+			delete(c.Pods, pod) // it left
+		}
+	}
+	for i := range rows {
+		if rows[i].Received > 0 {
+			c.Pods[rows[i].Pod] = k
+			c.Exposure += rows[i].Exposure
+		}
+	}
+	c.Expected += len(c.Pods)
+	c.Received += reporting
+	c.Now = reporting
+	if reporting > 0 {
+		c.LastFold = k
+		c.PodCount[reporting]++
+	}
+}
+
+func reports(rows []ArmRow, pod string) bool {
+	for i := range rows {
+		if rows[i].Pod == pod && rows[i].Received > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// medianPods is the median number of reporting pods over folds with data.
+func (c *armCoverage) medianPods() int {
+	folds, most := 0, 0
+	for pods, n := range c.PodCount {
+		folds += n
+		most = max(most, pods)
+	}
+	seen := 0
+	for pods := 0; pods <= most; pods++ {
+		if seen += c.PodCount[pods]; folds > 0 && 2*seen >= folds {
+			return pods
+		}
+	}
+	return 0
+}
+
+// silent reports whether the newest sample is older than three cadences at the
+// end of fold k.
+func (c *armCoverage) silent(k int) bool { return k-c.LastFold >= staleAfter }
+
+// coverageCheck judges the coverage of one objective after k folds.
+func coverageCheck(o *PlannedObjective, k int, arms *[2]armCoverage, seen string) Check {
+	b, c := &arms[0], &arms[1]
+	nobody := seen
+	if nobody == "" {
+		nobody = "no release of the service was heard of"
+	}
+	switch {
+	case b.Expected == 0 && c.Expected == 0:
+		return Check{Missing, NothingSeen, fmt.Sprintf("%s: no sample of either version yet; seen: %s", o.Name, nobody)}
+	case c.Expected == 0:
+		return Check{Missing, CanaryTelemetryMissing, fmt.Sprintf("%s: no sample of the canary yet; seen: %s", o.Name, nobody)}
+	case b.Expected == 0:
+		return Check{Missing, NoConcurrentBaseline, fmt.Sprintf("%s: no sample of the baseline version since the deployment", o.Name)}
+	case b.silent(k) && c.silent(k):
+		return Check{Stale, TelemetryOutage, fmt.Sprintf("%s: both arms are silent since %d folds of %v", o.Name, k-max(b.LastFold, c.LastFold), o.Cadence.D())}
+	case c.silent(k):
+		return Check{Stale, CanaryTelemetryMissing, fmt.Sprintf("%s: the canary is silent since %d folds of %v, the baseline reports", o.Name, k-c.LastFold, o.Cadence.D())}
+	case b.silent(k):
+		return Check{Stale, BaselineTelemetryMissing, fmt.Sprintf("%s: the baseline is silent since %d folds of %v, the canary reports", o.Name, k-b.LastFold, o.Cadence.D())}
+	}
+	for i, a := range []Arm{Baseline, Canary} {
+		v := &arms[i]
+		if v.Expected < minExpected {
+			return Check{Undecided, TooFewSamples, fmt.Sprintf("%s: %d of at least %d samples of the %s expected so far", o.Name, v.Expected, minExpected, a)}
+		}
+	}
+	for i, a := range []Arm{Baseline, Canary} {
+		v := &arms[i]
+		if got := float64(v.Received) / float64(v.Expected); got < coverageNeeded {
+			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %.0f%% of the %s's samples came (%d of %d), %.0f%% are needed", o.Name, 100*got, a, v.Received, v.Expected, 100*coverageNeeded)}
+		}
+		if median := v.medianPods(); 2*v.Now < median {
+			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %d pods of the %s report, usually %d do", o.Name, v.Now, a, median)}
+		}
+	}
+	return Check{State: Good}
+}
+
+// worse orders coverage states from proven to least known, so that the worst of
+// several objectives can be told.
+func worse(a, b Check) Check {
+	rank := map[CheckState]int{Good: 0, Undecided: 1, Partial: 2, Stale: 3, Missing: 4}
+	if rank[b.State] > rank[a.State] {
+		return b
+	}
+	return a
+}

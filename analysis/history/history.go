@@ -1,0 +1,156 @@
+// Package history learns from the hours before a deployment what the judge needs
+// to know about its baseline: the rate of bad events, the traffic, and by how much
+// two groups of healthy pods differ more than chance allows (phi).
+//
+// Phi is learned from A/A comparisons: pseudo-canaries, canary-sized groups of
+// baseline pods, are compared with the rest of the baseline, minute by minute.
+// Nothing was deployed, so whatever they differ by beyond binomial noise is
+// dispersion that the evidence must be divided by.
+//
+// The package is pure. It does not fetch (internal/gather does) and sees nothing
+// after the deployment: the caller asks for [start-24h, start).
+package history
+
+import (
+	"cmp"
+	"hash/fnv"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/analysis/stats"
+)
+
+// Span is how far back history reaches.
+const Span = 24 * time.Hour
+
+const (
+	minMinutes     = 120 // minutes with data below which phi is not learned
+	minPods        = 2   // baseline pods
+	pseudoCanaries = 20  // seeded pseudo-canaries, of which the median counts
+)
+
+// Learn reduces the one-minute sums of the baseline before start. Weight is the
+// canary's share, which sizes the pseudo-canaries; seed (the validation's id) fixes
+// which pods play them. Sums at or after start are ignored.
+func Learn(sums []analysis.MinuteSum, start time.Time, weight float64, seed string) analysis.History {
+	minutes := byMinute(sums, start)
+	h := analysis.History{Minutes: len(minutes), Phi0: stats.NoHistory()}
+	pods := map[string]bool{}
+	for _, m := range minutes {
+		lastHour := !m.at.Before(start.Add(-time.Hour))
+		if lastHour {
+			h.HourSpan++
+		}
+		for _, s := range m.pods {
+			h.Bad += s.Bad
+			h.Exposure += s.Exposure
+			if lastHour {
+				h.BadHour += s.Bad
+				h.HourTotal += s.Exposure
+				pods[s.Pod] = true
+			}
+		}
+	}
+	h.Pods = len(pods)
+	h.Calibrated = len(minutes) >= minMinutes && h.Pods >= minPods
+	if h.Calibrated {
+		h.Phi0 = dispersion(minutes, weight, seed)
+	}
+	return h
+}
+
+// oneMinute is what every pod counted in one minute, sorted by pod.
+type oneMinute struct {
+	at   time.Time
+	pods []analysis.MinuteSum
+}
+
+func byMinute(sums []analysis.MinuteSum, start time.Time) []oneMinute {
+	sums = slices.DeleteFunc(slices.Clone(sums), func(s analysis.MinuteSum) bool {
+		return !s.Minute.Before(start) || !(s.Bad >= 0 && s.Bad <= s.Exposure) || math.IsInf(s.Exposure, 0)
+	})
+	slices.SortFunc(sums, func(a, b analysis.MinuteSum) int {
+		if c := a.Minute.Compare(b.Minute); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Pod, b.Pod)
+	})
+	var out []oneMinute
+	for _, s := range sums {
+		if n := len(out); n == 0 || !out[n-1].at.Equal(s.Minute) {
+			out = append(out, oneMinute{at: s.Minute})
+		}
+		last := &out[len(out)-1]
+		last.pods = append(last.pods, s)
+	}
+	return out
+}
+
+// dispersion is the median, over seeded pseudo-canaries, of the dispersion of
+// pseudo-canary against the rest. Pods are ranked by a seeded hash of their name
+// and the first max(1, round(weight x pods)) of those alive in a minute play the
+// canary, so that a group survives pods that come and go.
+func dispersion(minutes []oneMinute, weight float64, seed string) stats.Priors {
+	var all []stats.Priors
+	rows := make([]stats.Row, 0, len(minutes))
+	for i := range pseudoCanaries {
+		rank := map[string]uint64{}
+		rows = rows[:0]
+		for _, m := range minutes {
+			order := make([]ranked, len(m.pods))
+			for j, s := range m.pods {
+				r, ok := rank[s.Pod]
+				if !ok {
+					r = hash(seed, byte(i), s.Pod)
+					rank[s.Pod] = r
+				}
+				order[j] = ranked{r, s}
+			}
+			rows = append(rows, compare(order, weight))
+		}
+		all = append(all, stats.PriorsOf(stats.HistoryPhi(rows)))
+	}
+	return stats.MedianPriors(all)
+}
+
+type ranked struct {
+	rank uint64
+	sum  analysis.MinuteSum
+}
+
+// compare adds up one minute with the lowest-ranked pods as the canary.
+func compare(pods []ranked, weight float64) stats.Row {
+	slices.SortFunc(pods, func(a, b ranked) int {
+		if c := cmp.Compare(a.rank, b.rank); c != 0 {
+			return c
+		}
+		return strings.Compare(a.sum.Pod, b.sum.Pod)
+	})
+	size := max(1, int(math.Round(weight*float64(len(pods)))))
+	var row stats.Row
+	for i, p := range pods {
+		if i < size {
+			row.XC += p.sum.Bad
+			row.NC += p.sum.Exposure
+		} else {
+			row.XB += p.sum.Bad
+			row.NB += p.sum.Exposure
+		}
+	}
+	return row
+}
+
+func hash(seed string, draw byte, pod string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(seed))
+	h.Write([]byte{0, draw, 0})
+	h.Write([]byte(pod))
+	// FNV spreads its last bytes poorly over the high bits; mix once more.
+	v := h.Sum64()
+	v ^= v >> 33
+	v *= 0xff51afd7ed558ccd
+	return v ^ v>>33
+}

@@ -1,0 +1,93 @@
+package analysis
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Role says what an objective may do. The zero value may do nothing.
+type Role string
+
+const (
+	Critical  Role = "critical"  // must be shown safe before promote; may roll back
+	Secondary Role = "secondary" // may roll back through its weight; never blocks promote
+	Advisory  Role = "advisory"  // reported only
+)
+
+// A Bound is the affine line p_canary = Ratio * p_baseline + Budget * (1 - SLO)
+// that separates two verdicts. As tolerance it ends what is acceptable, as margin
+// it begins what is unacceptable.
+type Bound struct {
+	Ratio  float64 `json:"ratio"`
+	Budget float64 `json:"budget"` // share of the error budget rate 1-SLO
+}
+
+// An Objective is what the user promises about a signal and how a release is held
+// to it. It comes from configuration; NewPlan turns it into a PlannedObjective.
+type Objective struct {
+	Name   string  `json:"name"`
+	Role   Role    `json:"role"`
+	Signal Signal  `json:"signal"`
+	Target float64 `json:"target,omitempty"` // the SLO's target, e.g. 0.999; 0: none
+	// Tolerance and Margin are set by the user, nil means the default
+	// (statistics: with an SLO, 1.05 p + 0.25 budget and an automatic margin;
+	// without, ratio 1.05 and 1.25).
+	Tolerance *Bound `json:"tolerance,omitempty"`
+	Margin    *Bound `json:"margin,omitempty"`
+}
+
+// Validate returns every fault of o, joined.
+func (o Objective) Validate() error {
+	var errs []error
+	switch o.Role {
+	case Critical, Secondary, Advisory:
+	default:
+		errs = append(errs, fmt.Errorf("objective %q: role %q is not known (legal: critical, secondary, advisory)", o.Name, o.Role))
+	}
+	if o.Target < 0 || o.Target >= 1 {
+		errs = append(errs, fmt.Errorf("objective %q: target %v is not in [0,1)", o.Name, o.Target))
+	}
+	if err := o.Signal.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.Target == 0 {
+		for _, b := range []*Bound{o.Tolerance, o.Margin} {
+			if b != nil && b.Budget != 0 {
+				errs = append(errs, fmt.Errorf("objective %q: a share of the error budget needs an SLO", o.Name))
+			}
+		}
+	}
+	if t := o.Tolerance; t != nil && (t.Ratio < 1 || t.Budget < 0) {
+		errs = append(errs, fmt.Errorf("objective %q: tolerance ratio %v must be at least 1 and its budget share not negative", o.Name, t.Ratio))
+	}
+	if t, m := o.tolerance(), o.Margin; m != nil && !t.below(*m) {
+		errs = append(errs, fmt.Errorf("objective %q: the tolerance (%v) must lie below the margin (%v): a canary between them may get either verdict", o.Name, t, *m))
+	}
+	return errors.Join(errs...)
+}
+
+// below reports whether b lies below m at every baseline rate that an affine
+// objective is judged at (up to 5 budget rates, statistics 1).
+func (b Bound) below(m Bound) bool {
+	if b.Budget == 0 && m.Budget == 0 {
+		return b.Ratio < m.Ratio
+	}
+	return b.Budget < m.Budget && b.Ratio*5+b.Budget < m.Ratio*5+m.Budget
+}
+
+func (b Bound) String() string {
+	if b.Budget == 0 {
+		return fmt.Sprintf("%.4g × baseline", b.Ratio)
+	}
+	return fmt.Sprintf("%.4g × baseline + %.4g of the error budget", b.Ratio, b.Budget)
+}
+
+func (o Objective) tolerance() Bound {
+	if o.Tolerance != nil {
+		return *o.Tolerance
+	}
+	if o.Target > 0 {
+		return Bound{1.05, 0.25}
+	}
+	return Bound{Ratio: 1.05}
+}

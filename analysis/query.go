@@ -1,0 +1,128 @@
+package analysis
+
+import "time"
+
+// A Match restricts a query to telemetry that carries one of the given literal
+// values for an attribute. Rows report which value they carry, so that answers
+// to merged queries can be split again.
+type Match struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"` // sorted, at least one
+}
+
+// A Query asks a source what every matching pod counted in one fold. It knows no
+// arms: both arms, and the arms of other validations, are asked at once.
+type Query struct {
+	Signal  Signal    `json:"signal"`
+	Matches []Match   `json:"matches"`           // sorted by name
+	Observe []string  `json:"observe,omitempty"` // further attributes to report, sorted
+	Fold    Fold      `json:"fold"`
+	Since   time.Time `json:"since"` // how far back an earlier sample proves that a target is not new
+}
+
+// AsOf is the instant that the answer may know about and nothing after.
+func (q Query) AsOf() time.Time { return q.Fold.End }
+
+// A Row is what one pod counted in one fold.
+type Row struct {
+	Values   []string  `json:"values"`             // of the query's Matches, in their order
+	Observed []string  `json:"observed,omitempty"` // of the query's Observe, in their order
+	Pod      string    `json:"pod"`
+	PodStart time.Time `json:"podStart,omitzero"` // zero: unknown
+	Increase
+	Received int  `json:"received"` // samples inside the fold
+	Fresh    bool `json:"fresh"`    // any other series of the pod has a sample inside the fold
+}
+
+// An Answer is a source's reply to a Query: rows sorted by values and pod. Partial
+// says that the source itself warned that data may be missing.
+type Answer struct {
+	Rows     []Row    `json:"rows"`
+	Partial  bool     `json:"partial,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Rendered []string `json:"rendered,omitempty"` // the queries as the product saw them
+}
+
+// A SpacingQuery asks for the median spacing of samples in [From, To).
+type SpacingQuery struct {
+	Signal   Signal
+	Matches  []Match
+	From, To time.Time
+}
+
+// A HistoryQuery asks for one-minute sums per pod in [From, To).
+type HistoryQuery struct {
+	Signal   Signal
+	Matches  []Match
+	From, To time.Time
+}
+
+// A MinuteSum is what one pod counted in the minute that begins at Minute.
+type MinuteSum struct {
+	Minute   time.Time `json:"minute"`
+	Pod      string    `json:"pod"`
+	Bad      float64   `json:"bad"`
+	Exposure float64   `json:"exposure"`
+}
+
+// A SeenQuery asks which releases of a service sent telemetry for a signal in
+// [From, To). An empty Service asks for all services.
+type SeenQuery struct {
+	Signal   Signal
+	Service  string
+	From, To time.Time
+}
+
+// Seen is one release that a source heard of. Attributes that the telemetry does
+// not carry are empty.
+type Seen struct {
+	Service     string  `json:"service"`
+	Namespace   string  `json:"namespace"`
+	Environment string  `json:"environment"`
+	Version     string  `json:"version"`
+	Pods        int     `json:"pods"`
+	Exposure    float64 `json:"exposure"`
+}
+
+// ArmRow is what one pod of one arm counted in one fold, after the answer was
+// split by cohort.
+type ArmRow struct {
+	Arm      Arm       `json:"arm"`
+	Pod      string    `json:"pod"`
+	PodStart time.Time `json:"podStart,omitzero"`
+	Bad      float64   `json:"bad"`
+	Exposure float64   `json:"exposure"`
+	Received int       `json:"received"`
+	Fresh    bool      `json:"fresh,omitempty"`
+	Version  string    `json:"version,omitempty"` // the observed identity attribute, where the cohort does not select on it
+}
+
+// Evidence is the answer for one objective, one fold and both arms, or the
+// reason why there is none. It is what the spool and the bundle keep.
+type Evidence struct {
+	Objective string   `json:"objective"`
+	Fold      Fold     `json:"fold"`
+	Rows      []ArmRow `json:"rows"`              // sorted by arm and pod
+	Missing   Code     `json:"missing,omitempty"` // set: nothing was learned
+	Partial   bool     `json:"partial,omitempty"`
+	Warnings  []string `json:"warnings,omitempty"`
+	Rendered  []string `json:"rendered,omitempty"` // kept for the first fold of an objective only: the others differ in time alone
+	Source    string   `json:"source"`
+}
+
+// A Look is one evaluation: what had come in by Now, in the order in which it is
+// folded. Looks are appended to the spool before they are folded.
+type Look struct {
+	Now      time.Time  `json:"now"`
+	Evidence []Evidence `json:"evidence"`
+	Steps    []Step     `json:"steps,omitempty"` // ramp steps that arrived since the look before
+	Seen     string     `json:"seen,omitempty"`  // what sources heard of, where an arm was not heard of
+	End      *End       `json:"end,omitempty"`   // set: the validation ends here, whatever the evidence
+}
+
+// An End is an administrative end of a validation: superseded, cancelled, expired,
+// a fault of the analyser. It can only hold.
+type End struct {
+	Code   Code   `json:"code"`
+	Reason string `json:"reason"`
+}

@@ -1,0 +1,156 @@
+package archtest
+
+// module is the import path of the repository's root.
+const module = "github.com/release-assay/assay"
+
+// room is one row of the import table. A pattern is a package path relative to the module, where "*" stands for any one
+// element; it covers what lies below it too, unless a longer pattern does. Packages of one room may import each other.
+type room struct {
+	pattern   string
+	mayImport []string // patterns of other rooms; everything is any room
+	reason    string   // why it may import no more
+}
+
+const everything = "..."
+
+// rooms is the import table of non-test files. A package that no row covers is a violation.
+var rooms = []room{
+	{"cmd/assay", []string{everything}, "the wiring knows every part"},
+
+	{"analysis/stats", nil, "the numeric kernel knows no releases: gonum and the standard library only"},
+	{"analysis", []string{"analysis/stats"}, "the vocabulary is the centre: everybody imports it, it imports nobody"},
+	{"analysis/*", []string{"analysis", "analysis/stats"}, "reducers are pure, independent of each other, and know no source and no verdict"},
+
+	{"sources", []string{"analysis"}, "the contract of sources speaks the vocabulary only"},
+	{"sources/sourcetest", []string{"sources", "analysis"}, "the conformance suite knows no product"},
+	{"sources/otlp", []string{"sources", "analysis", "analysis/*", "internal/kafka", "internal/redact"}, "sources gather, they do not judge, and they do not know each other"},
+	{"sources/replay", []string{"sources", "analysis"}, "replay answers from what it is given; cmd opens the bundle"},
+	{"sources/*", []string{"sources", "analysis", "analysis/*", "internal/redact"}, "sources gather, they do not judge, and they do not know each other"},
+
+	{"verdicts", []string{"analysis"}, "the decision can be read whole and knows neither bundle nor sink"},
+	{"verdicts/bundle", []string{"verdicts", "analysis"}, "the bundle does not decide"},
+	{"verdicts/report", []string{"verdicts", "analysis"}, "a report is made from a verdict, without I/O"},
+	{"verdicts/sinktest", []string{"verdicts", "analysis"}, "the conformance suite knows no sink"},
+	{"verdicts/topic", []string{"verdicts", "verdicts/bundle", "analysis", "internal/kafka"}, "sinks deliver a finished verdict and do not know each other"},
+	{"verdicts/*", []string{"verdicts", "verdicts/bundle", "analysis"}, "sinks deliver a finished verdict and do not know each other"},
+
+	{"internal/validation", []string{"internal/gather", "internal/store", "verdicts", "verdicts/bundle", "sources", "analysis", "analysis/*"}, "the line knows contracts, not products"},
+	{"internal/gather", []string{"sources", "analysis"}, "gather knows neither objectives nor verdicts"},
+	{"internal/intake", []string{"analysis", "internal/kafka", "internal/store"}, "intake answers no queries and does not judge"},
+	{"internal/store", []string{"analysis", "verdicts"}, "the store keeps facts and makes none"},
+	{"internal/config", []string{"analysis", "verdicts"}, "adapters decode their own blocks; there is no central union of them"},
+	{"internal/policy", []string{"analysis"}, "policy is evaluated on what it is given"},
+	{"internal/kafka", nil, "broker options know no event and no verdict"},
+	{"internal/redact", nil, "redaction works on text, whatever it is for"},
+	{"internal/instrument", nil, "instruments are used by all and use nobody"},
+	{"internal/httpapi", []string{"verdicts", "verdicts/report", "analysis", "internal/intake", "internal/store", "internal/instrument"}, "the API shows what was decided"},
+	{"internal/webui", []string{"verdicts", "verdicts/report", "analysis", "internal/intake", "internal/store", "internal/instrument"}, "pages show what was decided"},
+	{"internal/lab", []string{"analysis"}, "the simulated shop is the world outside: it knows no judge"},
+	{"internal/archtest", nil, "it reads source text only"},
+	{"internal/e2e", []string{everything}, "end-to-end tests see the whole"},
+
+	{"dashboards", []string{"internal/instrument"}, "panels are made from the names of the metrics"},
+	{"deploy", nil, "manifests and recipes are data"},
+}
+
+// notYet are the rooms that are drawn but not built. A room that appears must leave this list, so that it ends empty.
+var notYet = []string{
+	"cmd/assay", "sources/sourcetest", "sources/otlp", "sources/replay",
+	"verdicts/bundle", "verdicts/report", "verdicts/sinktest", "verdicts/topic", "verdicts/*",
+	"internal/gather", "internal/intake",
+	"internal/policy", "internal/redact", "internal/instrument", "internal/httpapi",
+	"internal/webui", "internal/lab", "internal/e2e", "dashboards", "deploy",
+}
+
+// testOnly are packages that only test files may import.
+var testOnly = []struct{ pattern, reason string }{
+	{"sources/sourcetest", "a conformance suite is no part of the program"},
+	{"verdicts/sinktest", "a conformance suite is no part of the program"},
+	{"internal/e2e", "end-to-end tests offer nothing to others"},
+	{"internal/archtest", "it offers nothing to others"},
+	{"testdata/backends", "real servers are for tests"},
+}
+
+// realServers is where tests may start the real servers; everything else is tested without network, Java or broker.
+const realServers = "internal/e2e"
+
+// pure are the packages without I/O, clock, goroutines, context or randomness of their own: "analysis" with all below
+// it, and the root package of verdicts.
+func pure(pkg string) bool { return within(pkg, "analysis") || pkg == "verdicts" }
+
+// line are the packages of the straight line, which are told the time instead of reading it.
+func line(pkg string) bool { return pkg == "internal/validation" || pkg == "internal/gather" }
+
+// imports is the table of forbidden import paths; a path covers what lies below it. Test files obey where inTests is set.
+var imports = []struct {
+	path    string
+	where   func(pkg string) bool
+	except  []string // import paths below it that are fine
+	inTests bool
+	reason  string
+}{
+	{path: "os", where: pure, reason: "pure code does no I/O"},
+	{path: "net", where: pure, reason: "pure code does no I/O"},
+	{path: "io/ioutil", where: pure, reason: "pure code does no I/O"},
+	{path: "database/sql", where: pure, reason: "pure code does no I/O"},
+	{path: "syscall", where: pure, reason: "pure code does no I/O"},
+	{path: "log", where: pure, reason: "pure code returns errors and warnings, it does not log"},
+	{path: "context", where: pure, reason: "pure code has nothing to cancel and takes no values from a context"},
+	{path: "math/rand", where: pure, except: []string{"math/rand/v2"}, reason: "randomness is seeded by the plan: math/rand/v2 with a seed"},
+	{path: "crypto/rand", where: pure, reason: "randomness is seeded by the plan, or a verdict cannot be reproduced"},
+	{path: "golang.org/x/sync", where: pure, reason: "pure code starts no goroutines"},
+
+	{path: "github.com/grafana/loki", where: anywhere, inTests: true, reason: "AGPL: Loki is talked to, never linked"},
+	{path: "github.com/grafana/tempo", where: anywhere, inTests: true, reason: "AGPL: Tempo is talked to, never linked"},
+	{path: "github.com/grafana/mimir", where: anywhere, inTests: true, reason: "AGPL: Mimir is talked to, never linked"},
+	{path: "github.com/grafana/grafana", where: anywhere, inTests: true, reason: "AGPL: Grafana is talked to, never linked"},
+	{path: "github.com/grafana/loki-client-go", where: outside("verdicts/lokimirror"), inTests: true, reason: "an archived library with heavy requirements: verdicts/lokimirror only"},
+	{
+		path: "github.com/prometheus/prometheus", where: anywhere, inTests: true,
+		except: []string{"github.com/prometheus/prometheus/promql/parser", "github.com/prometheus/prometheus/model"},
+		reason: "no query engine or storage is embedded: parser and labels only",
+	},
+	{path: "pgregory.net/rapid", where: anywhere, reason: "MPL: in tests only"},
+	{path: "testing", where: outside("sources/sourcetest", "verdicts/sinktest", "internal/e2e"), reason: "the program does not carry its tests"},
+}
+
+// gonum is the only library that the numeric kernel imports beside the standard one.
+const gonum = "gonum.org/v1/gonum"
+
+var (
+	clock  = []string{"Now", "Since", "Until"}
+	timers = []string{"NewTimer", "NewTicker", "After", "AfterFunc", "Tick", "Sleep"}
+)
+
+// uses is the table of forbidden names of imported packages, in non-test files.
+var uses = []struct {
+	rule   string
+	path   string
+	names  []string
+	where  func(pkg string) bool
+	reason string
+}{
+	{"clock", "time", clock, pure, "time enters pure code as an argument"},
+	{"clock", "time", clock, line, "the line reads no clock: cmd calls Advance(now)"},
+	{"timer", "time", timers, outside("cmd", "internal/e2e"), "only cmd has timers; what waits elsewhere needs a reason in exceptions"},
+	{
+		"reader", "github.com/segmentio/kafka-go",
+		[]string{"NewReader", "Reader", "ReaderConfig"},
+		anywhere, "a Reader rewinds committed offsets and loses or repeats records: use ConsumerGroup and Client.Fetch",
+	},
+}
+
+// seeded are the only names of math/rand/v2 that pure code may use: all others draw from a seed that nobody recorded.
+var seeded = []string{"New", "NewPCG", "NewChaCha8", "NewZipf", "Rand", "Source", "PCG", "ChaCha8", "Zipf"}
+
+// startsGoroutines are the rooms that may, besides those excepted below. Whoever starts one waits for it.
+var startsGoroutines = []string{"cmd", "internal/validation", "internal/gather", "internal/e2e"}
+
+// exception lifts one rule in the packages that the pattern covers.
+type exception struct{ rule, pattern, reason string }
+
+// exceptions are all there are. A row that lifts nothing fails, so that the list is as short as it can be.
+var exceptions = []exception{}
+
+// vague are package names that say nothing; the plural counts as well.
+var vague = []string{"util", "common", "type", "model", "manager", "helper", "misc", "shared", "base"}

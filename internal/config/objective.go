@@ -1,0 +1,163 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/release-assay/assay/analysis"
+)
+
+// objective is one clause of a ReleaseValidation: an SLO or a built-in signal, its
+// role, and perhaps bounds of its own.
+type objective struct {
+	SLORef      string `yaml:"sloRef"`
+	Signal      string `yaml:"signal"`
+	Source      string `yaml:"source"` // of a built-in signal; builtIn.source of the process if absent
+	Role        role   `yaml:"role" need:"true"`
+	Tolerance   bound  `yaml:"tolerance"`
+	Margin      bound  `yaml:"margin"`
+	Logs        later  `yaml:"logs"`
+	Traces      later  `yaml:"traces"`
+	RawQuery    later  `yaml:"rawQuery"`
+	BeforeAfter later  `yaml:"beforeAfter"`
+	AcceptWeak  later  `yaml:"acceptWeak"`
+}
+
+const objectivesPath = "spec.objectives"
+
+func (o validationObject) objectives(d *document, s *set) []analysis.Objective {
+	var out []analysis.Objective
+	first := map[string]int{}
+	critical := false
+	for i, written := range o.Spec.Objectives {
+		path := at(objectivesPath, i)
+		read := written.read(d, path, s)
+		if before, twice := first[read.Name]; twice && read.Name != "" {
+			d.fail(path, "%s is objective %d already", read.Name, before)
+		}
+		first[read.Name] = i
+		critical = critical || read.Role == analysis.Critical
+		out = append(out, read)
+	}
+	if !critical {
+		d.fail(objectivesPath, "has no critical objective: nothing could ever be promoted, since promote needs every critical objective shown safe and at least one")
+	}
+	return out
+}
+
+func (o objective) read(d *document, path string, s *set) analysis.Objective {
+	out := analysis.Objective{Role: analysis.Role(o.Role), Tolerance: o.Tolerance.pointer(), Margin: o.Margin.pointer()}
+	known := false
+	switch {
+	case o.SLORef != "" && o.Signal != "":
+		d.fail(join(path, "signal"), "sloRef and signal exclude each other")
+	case o.SLORef != "":
+		out.Name = o.SLORef
+		promised, there := s.slos[o.SLORef]
+		if !there {
+			d.fail(join(path, "sloRef"), "no SLO is called %q%s", o.SLORef, legalList(o.SLORef, names(s.slos)))
+			break
+		}
+		if o.Source != "" {
+			d.fail(join(path, "source"), "an SLO names its source itself")
+		}
+		out.Signal, out.Target, known = promised.signal, promised.target, promised.sound
+	case o.Signal != "":
+		out.Name = o.Signal
+		out.Signal, known = o.builtin(d, path, s)
+	default:
+		d.fail(path, "needs sloRef or signal")
+	}
+	if known {
+		o.checkBounds(d, path, out)
+	}
+	return out
+}
+
+// builtin finds the built-in signal that o names, in the words of its source.
+func (o objective) builtin(d *document, path string, s *set) (analysis.Signal, bool) {
+	source := o.Source
+	if source == "" {
+		source = s.builtIn
+	} else if _, there := s.sources[source]; !there {
+		d.fail(join(path, "source"), "no source is called %q%s", source, legalList(source, s.sources.all()))
+		return analysis.Signal{}, false
+	}
+	signal, known := findBuiltin(o.Signal, source)
+	if known {
+		return signal, true
+	}
+	for _, name := range laterSignals {
+		if name == o.Signal {
+			d.fail(join(path, "signal"), "%q is not known to this version%s", name, legalList("", builtinNames()))
+			return signal, false
+		}
+	}
+	hint := ""
+	if _, isSLO := s.slos[o.Signal]; isSLO {
+		hint = "; it is the name of an SLO, which sloRef refers to"
+	}
+	d.fail(join(path, "signal"), "unknown signal %q%s%s", o.Signal, legalList(o.Signal, builtinNames()), hint)
+	return signal, false
+}
+
+// checkBounds reports bounds that mean nothing for the objective, or that leave
+// no gap between what is tolerated and what is unsafe.
+func (o objective) checkBounds(d *document, path string, out analysis.Objective) {
+	for _, b := range []struct {
+		key string
+		bound
+	}{{"tolerance", o.Tolerance}, {"margin", o.Margin}} {
+		switch p := join(path, b.key); {
+		case b.percent && out.Target > 0:
+			share := (b.Ratio - 1) * 100
+			d.fail(p, "%.4g%% of what? Write {budget: %.4g%%} for a share of the error budget, or {ratio: %.4g} for a multiple of the baseline", share, share, b.Ratio)
+		case b.set && b.Budget != 0 && out.Target == 0:
+			d.fail(join(p, "budget"), "a share of the error budget needs an SLO (sloRef)")
+		}
+	}
+	if d.faulty(path) {
+		return
+	}
+	where := join(path, "margin")
+	if out.Margin == nil {
+		where = join(path, "tolerance")
+		if out.Tolerance != nil {
+			o.checkAgainstDefault(d, where, out)
+		}
+	}
+	for _, err := range unjoin(out.Validate()) {
+		d.fail(where, "%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("objective %q: ", out.Name)))
+	}
+}
+
+// checkAgainstDefault holds a tolerance to the smallest margin that the plan may
+// choose where none is written (statistics 3.3 and 11.4).
+func (o objective) checkAgainstDefault(d *document, path string, out analysis.Objective) {
+	margin, t := analysis.Bound{Ratio: 1, Budget: 0.5}, *out.Tolerance
+	if out.Target == 0 {
+		margin = analysis.Bound{Ratio: 1.25}
+	}
+	// Below the margin for every baseline up to five times the budget.
+	const baseline = 5
+	fits := t.Budget < margin.Budget && baseline*t.Ratio+t.Budget <= baseline*margin.Ratio+margin.Budget
+	if out.Target == 0 {
+		fits = t.Ratio < margin.Ratio
+	}
+	if !fits {
+		d.fail(path, "the tolerance (%v) does not stay below the default margin (%v); write a larger margin beside it", t, margin)
+	}
+}
+
+// unjoin returns the errors that errors.Join put together.
+func unjoin(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}

@@ -1,0 +1,159 @@
+package validation
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/verdicts"
+	"github.com/release-assay/assay/verdicts/bundle"
+)
+
+// actWithin is how long after it was issued a final verdict may be acted on.
+const actWithin = 24 * time.Hour
+
+// concludedSeq is the sequence number of the concluded record of a validation;
+// pending answers are not records and carry 0.
+const concludedSeq = 1
+
+// A Judge is the pure step of the straight line: it takes the looks of one
+// validation in, line by line as the spool and the bundle hold them, and answers
+// with a verdict after each. The live service and rejudge run this very code, so
+// they give the same bytes.
+type Judge struct {
+	plan       *analysis.Plan
+	planDigest string
+	state      *analysis.State
+	evidence   *bundle.EvidenceDigest // of the look lines so far
+	looks      int64
+	verdict    verdicts.Verdict
+}
+
+// NewJudge returns the judge of a plan that has seen nothing.
+func NewJudge(plan *analysis.Plan) (*Judge, error) {
+	digest, err := plan.Digest()
+	if err != nil {
+		return nil, fmt.Errorf("plan of %s: %w", plan.Validation, err)
+	}
+	state, err := analysis.NewState(plan)
+	if err != nil {
+		return nil, fmt.Errorf("plan of %s: %w", plan.Validation, err)
+	}
+	j := &Judge{plan: plan, planDigest: digest, state: state, evidence: bundle.NewEvidenceDigest()}
+	j.verdict = j.decide(&analysis.Look{Now: plan.Deployment.StartedAt})
+	return j, nil
+}
+
+// Verdict returns the answer after the last look.
+func (j *Judge) Verdict() verdicts.Verdict { return j.verdict }
+
+// State returns what was learned so far.
+func (j *Judge) State() *analysis.State { return j.state }
+
+// Plan returns the plan that is judged by.
+func (j *Judge) Plan() *analysis.Plan { return j.plan }
+
+// Look folds one look, given as its line without the line end, and decides. After
+// a final verdict there is nothing to look at any more: an error.
+func (j *Judge) Look(line []byte) (verdicts.Verdict, error) {
+	if j.verdict.Final {
+		return j.verdict, fmt.Errorf("validation %s: a look after the final verdict", j.plan.Validation)
+	}
+	var look analysis.Look
+	if err := json.Unmarshal(line, &look); err != nil {
+		return j.verdict, fmt.Errorf("validation %s, look %d: %w", j.plan.Validation, j.looks+1, err)
+	}
+	for _, s := range look.Steps {
+		j.state.Step(s)
+	}
+	if look.Seen != "" {
+		j.state.Heard(look.Seen)
+	}
+	for i := range look.Evidence {
+		if err := j.state.Fold(&look.Evidence[i]); err != nil {
+			return j.verdict, fmt.Errorf("validation %s, look %d: %w", j.plan.Validation, j.looks+1, err)
+		}
+	}
+	j.evidence.Write(append(line[:len(line):len(line)], '\n'))
+	j.looks++
+	j.verdict = j.decide(&look)
+	return j.verdict, nil
+}
+
+// decide assesses, checks and decides as of the look.
+func (j *Judge) decide(look *analysis.Look) verdicts.Verdict {
+	j.state.Assess()
+	checks := j.state.Checks()
+	asOf := j.asOf(look)
+	d := verdicts.Decide(j.plan, checks, nil, asOf)
+	if look.End != nil {
+		d = verdicts.Decision{Word: verdicts.Hold, Code: look.End.Code, Reason: verdicts.Line(look.End.Reason), Advice: verdicts.Keep, Rule: "ended"}
+	}
+	v := verdicts.New(j.plan, d, j.state.Describe())
+	v.Checks, v.AsOf, v.PlanDigest = checks, &asOf, j.planDigest
+	v.Coverage = verdicts.Coverage{Baseline: j.coverage(analysis.Baseline), Canary: j.coverage(analysis.Canary)}
+	v.Warnings = j.state.Warnings()
+	if w := analysis.Figure(j.state.Weight()); w == w { // not NaN: declared, or realised
+		v.Weight = &w
+	}
+	v.EvidenceDigest = j.evidence.String()
+	if v.Final {
+		issued, notAfter := look.Now, look.Now.Add(actWithin)
+		v.IssuedAt, v.NotAfter = &issued, &notAfter
+		v.Bundle, v.Seq = bundle.Name(j.plan.Validation), concludedSeq
+	}
+	return v
+}
+
+// asOf is the state's, but a plan without objectives has no folds: there only the
+// look's own time tells that the deadline has come.
+func (j *Judge) asOf(look *analysis.Look) time.Time {
+	if len(j.plan.Objectives) > 0 {
+		return j.state.AsOf()
+	}
+	if deadline := j.plan.Deadline(); look.Now.After(deadline) {
+		return deadline
+	}
+	return look.Now
+}
+
+func (j *Judge) coverage(arm analysis.Arm) verdicts.ArmCoverage {
+	expected, received, pods, exposure := j.state.Received(arm)
+	return verdicts.ArmCoverage{Expected: expected, Received: received, Pods: pods, Exposure: exposure}
+}
+
+
+// snapshot returns the judge's state for a checkpoint.
+func (j *Judge) snapshot() ([]byte, error) {
+	state, err := j.state.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	digest, err := j.evidence.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("running digest: %w", err)
+	}
+	return json.Marshal(judgeRecord{Looks: j.looks, Evidence: digest, State: state})
+}
+
+// restoreJudge returns the judge that a checkpoint of the same plan holds.
+func restoreJudge(plan *analysis.Plan, snapshot []byte) (*Judge, error) {
+	var r judgeRecord
+	if err := json.Unmarshal(snapshot, &r); err != nil {
+		return nil, fmt.Errorf("checkpoint of %s: %w", plan.Validation, err)
+	}
+	j, err := NewJudge(plan)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.evidence.UnmarshalBinary(r.Evidence); err != nil {
+		return nil, fmt.Errorf("checkpoint of %s: %w", plan.Validation, err)
+	}
+	if j.state, err = analysis.RestoreState(plan, r.State); err != nil {
+		return nil, fmt.Errorf("checkpoint of %s: %w", plan.Validation, err)
+	}
+	j.looks = r.Looks
+	j.verdict = j.decide(&analysis.Look{Now: plan.Deployment.StartedAt})
+	return j, nil
+}

@@ -1,0 +1,95 @@
+package validation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/store"
+	"github.com/release-assay/assay/verdicts"
+	"github.com/release-assay/assay/verdicts/bundle"
+)
+
+// seal writes the bundle of a validation that has its final verdict, and removes
+// the spool. Sealing again gives the same file.
+func (r *Runner) seal(ctx context.Context, id analysis.ValidationID) error {
+	row, err := r.Store.Validation(ctx, id)
+	if err != nil {
+		return err
+	}
+	var verdict verdicts.Verdict
+	if err := json.Unmarshal(row.Latest, &verdict); err != nil {
+		return fmt.Errorf("verdict of %s: %w", id, err)
+	}
+	looks, err := r.spools.open(id)
+	if err != nil {
+		return err
+	}
+	c := bundle.Contents{Plan: row.Plan, Verdict: verdict, Engine: r.Engine}
+	if looks != nil {
+		defer looks.Close()
+		c.Looks = looks
+	}
+	if in, err := r.Store.Inbox(ctx, row.InboxID); err == nil && json.Valid(in.Raw) {
+		c.Event = in.Raw
+	}
+	sealed, err := bundle.Seal(r.bundles, bundle.Name(id), c)
+	if err != nil {
+		return err
+	}
+	r.Log.Debug("bundle sealed", "validation", id, "path", sealed.Path, "digest", sealed.Digest)
+	return r.spools.remove(id)
+}
+
+// sealLeftOvers seals what a crash left between the final transaction and the
+// sealed bundle.
+func (r *Runner) sealLeftOvers(ctx context.Context) error {
+	ids, err := r.spools.ids()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		row, err := r.Store.Validation(ctx, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			r.Log.Warn("a spool belongs to no validation", "validation", id)
+		case err != nil:
+			return err
+		case row.Phase == store.PhaseFinal:
+			if err := r.seal(ctx, id); err != nil {
+				return fmt.Errorf("seal the bundle of %s: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Rejudge judges a bundle's looks again by its plan and returns the verdict that
+// comes out, and whether its bytes are those that the bundle holds.
+func Rejudge(b *bundle.Bundle) (verdict verdicts.Verdict, same bool, err error) {
+	plan, err := b.Plan()
+	if err != nil {
+		return verdict, false, err
+	}
+	judge, err := NewJudge(plan)
+	if err != nil {
+		return verdict, false, err
+	}
+	for line, err := range b.Lines() {
+		if err != nil {
+			return verdict, false, err
+		}
+		if _, err := judge.Look(line); err != nil {
+			return verdict, false, err
+		}
+	}
+	got, err := verdictBytes(judge.Verdict())
+	if err != nil {
+		return verdict, false, err
+	}
+	return judge.Verdict(), bytes.Equal(got, b.VerdictBytes()), nil
+}
+

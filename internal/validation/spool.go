@@ -1,0 +1,151 @@
+package validation
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/release-assay/assay/analysis"
+)
+
+// spools keeps one append-only file of look lines per open validation. A look is
+// appended before it is folded, and the file is synced before the final
+// transaction; after the bundle is sealed the file is removed.
+type spools struct{ dir string }
+
+func openSpools(dir string) (spools, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return spools{}, fmt.Errorf("spool: %w", err)
+	}
+	return spools{dir}, nil
+}
+
+const spoolSuffix = ".jsonl"
+
+func (s spools) path(id analysis.ValidationID) string {
+	return filepath.Join(s.dir, string(id)+spoolSuffix)
+}
+
+// append writes one line and its line end at the given offset, the length of what
+// was accepted before. Whatever a failed write left behind it is cut off.
+func (s spools) append(id analysis.ValidationID, offset int64, line []byte) error {
+	f, err := os.OpenFile(s.path(id), os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	err = f.Truncate(offset)
+	if err == nil {
+		_, err = f.WriteAt(append(bytes.Clone(line), '\n'), offset)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	return nil
+}
+
+// truncate cuts the spool to the given length.
+func (s spools) truncate(id analysis.ValidationID, length int64) error {
+	err := os.Truncate(s.path(id), length)
+	if errors.Is(err, fs.ErrNotExist) && length == 0 {
+		return nil
+	}
+	return err
+}
+
+// sync makes everything appended so far durable.
+func (s spools) sync(id analysis.ValidationID) error {
+	f, err := os.OpenFile(s.path(id), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	return nil
+}
+
+// replay hands every complete line from the byte offset on to look, and cuts off
+// a torn last line, which was never folded. It returns the file's length. No file
+// is an empty one.
+func (s spools) replay(id analysis.ValidationID, from int64, look func(line []byte) error) (int64, error) {
+	f, err := os.OpenFile(s.path(id), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("spool: %w", err)
+	}
+	defer f.Close()
+	if _, err := f.Seek(from, io.SeekStart); err != nil {
+		return 0, fmt.Errorf("spool: %w", err)
+	}
+	r := bufio.NewReaderSize(f, 64<<10)
+	at := from
+	for {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			if len(line) > 0 {
+				if err := f.Truncate(at); err != nil {
+					return at, fmt.Errorf("spool: %w", err)
+				}
+			}
+			return at, nil
+		}
+		if err != nil {
+			return at, fmt.Errorf("spool: %w", err)
+		}
+		if err := look(bytes.TrimSuffix(line, []byte{'\n'})); err != nil {
+			return at, fmt.Errorf("spool %s, byte %d: %w", s.path(id), at, err)
+		}
+		at += int64(len(line))
+	}
+}
+
+// open returns the spool for reading; nil where no look was spooled.
+func (s spools) open(id analysis.ValidationID) (*os.File, error) {
+	f, err := os.Open(s.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	return f, nil
+}
+
+func (s spools) size(id analysis.ValidationID) int64 {
+	info, err := os.Stat(s.path(id))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func (s spools) remove(id analysis.ValidationID) error {
+	err := os.Remove(s.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// ids lists the validations that have a spool.
+func (s spools) ids() ([]analysis.ValidationID, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	var out []analysis.ValidationID
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), spoolSuffix); ok {
+			out = append(out, analysis.ValidationID(name))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,33 @@
+// Package prometheus answers questions from a server that speaks Prometheus'
+// HTTP API: Prometheus, Mimir, Thanos, VictoriaMetrics.
+//
+// The server is asked for samples and for nothing else. A selector of the user,
+// with the matchers of a question bound to it (selector.go), is sent as an instant
+// query of a range selector, `http_requests_total{service_name="checkout"}[6m]`,
+// which returns the raw samples as they were scraped. Deltas, resets, first
+// samples and coverage are ours (rows.go): `rate` and `increase` would extrapolate,
+// would treat each series alone, and differ between products. Only history
+// (history.go) and the list of releases (seen.go) read one sample a step, because
+// a day of raw samples would be too much.
+//
+// A target is what is scraped at once: one pod and one instance and job. Resets
+// hold for all series of a target, and a row is the sum of a pod's targets. When a
+// target began to count, and whether its pod is alive, is read from
+// process_start_time_seconds, where the cohort's labels are on it (starts.go).
+//
+// Everything that the server says is checked (series.go) and limited (client.go):
+// bytes, series, samples, time, redirects. What an error means:
+//
+//   - Unavailable: no connection, timeout, 408, 429, 5xx, and any body that is no
+//     JSON: a login page or half an answer comes from something on the way, and
+//     the server behind it may still answer. Such an outage lasts at most until
+//     the deadline, and never becomes data.
+//   - Rejected: any other 4xx, a redirect to another host, and questions that
+//     cannot be put to Prometheus.
+//   - Malformed: JSON that is no range of counter samples, or more of it than the
+//     limits admit.
+//
+// The package does not evaluate expressions, does not read exemplars or native
+// histograms, does not retry, merge or cache (package internal/gather does), and
+// makes no network call before the first question.
+package prometheus

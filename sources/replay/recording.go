@@ -1,0 +1,212 @@
+package replay
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+)
+
+// A Recording is telemetry as it was exported, in no product's words: cumulative
+// counters of pods. Attribute names are OpenTelemetry's.
+type Recording struct {
+	Pods []Pod
+}
+
+// A Pod is one exporting process. A pod with several processes is several Pods
+// with the same name; their counts are added.
+type Pod struct {
+	// Attributes say who the pod is: analysis.AttrService, AttrPod and so on, and
+	// whatever else a cohort may select on.
+	Attributes map[string]string
+	// Starts holds when the pod's counters began to count, ascending; each after
+	// the first is a restart. Empty: unknown.
+	Starts []time.Time
+	Series []Series
+}
+
+// A Series is one label combination of one cumulative counter.
+type Series struct {
+	Metric     string
+	Field      analysis.Field // empty: FieldValue
+	Attributes map[string]string
+	Samples    []analysis.Sample // ascending in time
+}
+
+// Name returns the name by which rows know the pod: its analysis.AttrPod, else its
+// analysis.AttrInstance.
+func (p Pod) Name() string {
+	if name := p.Attributes[analysis.AttrPod]; name != "" {
+		return name
+	}
+	return p.Attributes[analysis.AttrInstance]
+}
+
+// Until returns what r held at the instant t: samples and starts at or before it.
+// It shares memory with r.
+func (r Recording) Until(t time.Time) Recording {
+	var cut Recording
+	for _, pod := range r.Pods {
+		pod.Starts = pod.Starts[:countUntil(pod.Starts, t, func(s time.Time) time.Time { return s })]
+		series := pod.Series
+		pod.Series = nil
+		for _, s := range series {
+			s.Samples = s.Samples[:countUntil(s.Samples, t, timeOf)]
+			if len(s.Samples) > 0 {
+				pod.Series = append(pod.Series, s)
+			}
+		}
+		if len(pod.Series) > 0 {
+			cut.Pods = append(cut.Pods, pod)
+		}
+	}
+	return cut
+}
+
+func timeOf(s analysis.Sample) time.Time { return s.T }
+
+// countUntil returns how many of the ascending items are at or before t.
+func countUntil[T any](items []T, t time.Time, at func(T) time.Time) int {
+	n, _ := slices.BinarySearchFunc(items, t, func(item T, t time.Time) int {
+		if at(item).After(t) {
+			return 1
+		}
+		return -1
+	})
+	return n
+}
+
+// Validate returns every fault of r, joined.
+func (r Recording) Validate() error {
+	var errs []error
+	for _, pod := range r.Pods {
+		if !slices.IsSortedFunc(pod.Starts, time.Time.Compare) {
+			errs = append(errs, fmt.Errorf("pod %q: starts are not ascending", pod.Name()))
+		}
+		for _, s := range pod.Series {
+			if s.Metric == "" {
+				errs = append(errs, fmt.Errorf("pod %q: a series without a metric", pod.Name()))
+			}
+			for i, sample := range s.Samples {
+				if i > 0 && !sample.T.After(s.Samples[i-1].T) {
+					errs = append(errs, fmt.Errorf("pod %q: %s: sample %d is not later than the one before", pod.Name(), s.Metric, i+1))
+				}
+				if !(sample.V >= 0) || math.IsInf(sample.V, 1) {
+					errs = append(errs, fmt.Errorf("pod %q: %s: sample %d: a counter cannot be %v", pod.Name(), s.Metric, i+1, sample.V))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A recording is written as JSON lines: a header, then one pod a line. Times are
+// nanoseconds since the epoch, in columns, because samples are most of the file.
+const format = "assay.recording.v1"
+
+type headerLine struct {
+	Format string `json:"format"`
+}
+
+type podLine struct {
+	Attributes map[string]string `json:"attributes"`
+	Starts     []int64           `json:"starts,omitempty"`
+	Series     []seriesLine      `json:"series"`
+}
+
+type seriesLine struct {
+	Metric     string            `json:"metric"`
+	Field      analysis.Field    `json:"field,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Times      []int64           `json:"times"`
+	Values     []float64         `json:"values"`
+}
+
+// Write writes r as JSON lines. The same recording gives the same bytes.
+func (r Recording) Write(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(headerLine{format}); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	for _, pod := range r.Pods {
+		line := podLine{Attributes: pod.Attributes}
+		for _, s := range pod.Starts {
+			line.Starts = append(line.Starts, s.UnixNano())
+		}
+		for _, s := range pod.Series {
+			out := seriesLine{Metric: s.Metric, Field: s.Field, Attributes: s.Attributes}
+			for _, sample := range s.Samples {
+				out.Times = append(out.Times, sample.T.UnixNano())
+				out.Values = append(out.Values, sample.V)
+			}
+			line.Series = append(line.Series, out)
+		}
+		if err := enc.Encode(line); err != nil {
+			return fmt.Errorf("recording: pod %q: %w", pod.Name(), err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	return nil
+}
+
+// ReadRecording reads what Write wrote and validates it. An unknown key is an error.
+func ReadRecording(r io.Reader) (Recording, error) {
+	dec := json.NewDecoder(bufio.NewReader(r))
+	dec.DisallowUnknownFields()
+	var header headerLine
+	if err := dec.Decode(&header); err != nil {
+		return Recording{}, fmt.Errorf("recording: header: %w", err)
+	}
+	if header.Format != format {
+		return Recording{}, fmt.Errorf("recording: format %q, want %q", header.Format, format)
+	}
+	var rec Recording
+	for n := 1; ; n++ {
+		var line podLine
+		err := dec.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return Recording{}, fmt.Errorf("recording: pod %d: %w", n, err)
+		}
+		pod, err := line.pod()
+		if err != nil {
+			return Recording{}, fmt.Errorf("recording: pod %d: %w", n, err)
+		}
+		rec.Pods = append(rec.Pods, pod)
+	}
+	if err := rec.Validate(); err != nil {
+		return Recording{}, fmt.Errorf("recording: %w", err)
+	}
+	return rec, nil
+}
+
+func (l podLine) pod() (Pod, error) {
+	pod := Pod{Attributes: maps.Clone(l.Attributes)}
+	for _, ns := range l.Starts {
+		pod.Starts = append(pod.Starts, time.Unix(0, ns).UTC())
+	}
+	for _, s := range l.Series {
+		if len(s.Times) != len(s.Values) {
+			return Pod{}, fmt.Errorf("%s: %d times but %d values", s.Metric, len(s.Times), len(s.Values))
+		}
+		series := Series{Metric: s.Metric, Field: s.Field, Attributes: s.Attributes}
+		for i, ns := range s.Times {
+			series.Samples = append(series.Samples, analysis.Sample{T: time.Unix(0, ns).UTC(), V: s.Values[i]})
+		}
+		pod.Series = append(pod.Series, series)
+	}
+	return pod, nil
+}

@@ -1,0 +1,277 @@
+// Package replay answers questions from a recording: what pods exported, kept in a
+// file or built by a test. It serves offline re-judging with another plan, and it
+// is the plainest possible reading of the contract, so that other sources can be
+// compared with it.
+//
+// A [Recording] holds the cumulative counters of pods in no product's words. It is
+// read from JSON lines by [ReadRecording], or filled in by hand. Every operator of
+// a selector is understood, regular expressions too, since the recording may come
+// from any product.
+//
+// This package does not open bundles (a bundle holds what was folded and is
+// re-judged without any source), does not fetch, keeps nothing between questions,
+// and makes no effort to be fast: a question walks the whole recording.
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/sources"
+)
+
+// HistoryLookback is how far back an earlier sample proves, in a history, that a
+// target is not new.
+const HistoryLookback = 10 * time.Minute
+
+// A Source answers from a recording. It is immutable, hence safe for concurrent use.
+type Source struct {
+	name string
+	rec  Recording
+}
+
+var _ sources.Source = (*Source)(nil)
+
+// New returns a source of the given recording, which must not be changed afterwards.
+func New(rec Recording) (*Source, error) {
+	if err := rec.Validate(); err != nil {
+		return nil, fmt.Errorf("recording: %w", err)
+	}
+	return &Source{name: "replay", rec: rec}, nil
+}
+
+// Rows implements sources.Source.
+func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, error) {
+	sel, err := s.begin(ctx, "rows", q.Signal)
+	if err != nil {
+		return analysis.Answer{}, err
+	}
+	if !q.Fold.End.After(q.Fold.Start) {
+		return analysis.Answer{}, s.rejected("rows", errors.New("the fold is empty"))
+	}
+	var rows []analysis.Row
+	for _, pod := range s.rec.Pods {
+		values, ok := match(pod, q.Matches)
+		if !ok {
+			continue
+		}
+		row := analysis.Row{Values: values, Pod: pod.Name()}
+		for _, name := range q.Observe {
+			row.Observed = append(row.Observed, pod.Attributes[name])
+		}
+		series := sel.pick(pod)
+		t := target(pod, series, q.Fold, q.Since)
+		row.Increase, row.Received = analysis.IncreaseOf(t, q.Fold, sel.good)
+		row.Fresh = fresh(pod, series, q.Fold)
+		if row.Received == 0 && !row.Fresh {
+			continue
+		}
+		if n := countUntil(pod.Starts, q.Fold.End, func(t time.Time) time.Time { return t }); n > 0 {
+			row.PodStart = pod.Starts[n-1]
+		}
+		rows = append(rows, row)
+	}
+	return analysis.Answer{Rows: add(rows)}, nil
+}
+
+// Spacing implements sources.Source. The spacing is that of readings: instants at
+// which any series of the pod's signal has a sample.
+func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error) {
+	sel, err := s.begin(ctx, "spacing", q.Signal)
+	if err != nil {
+		return 0, err
+	}
+	var gaps []time.Duration
+	for _, pod := range s.rec.Pods {
+		if _, ok := match(pod, q.Matches); !ok {
+			continue
+		}
+		var times []time.Time
+		for _, series := range sel.pick(pod) {
+			for _, sample := range series.Samples {
+				if !sample.T.Before(q.From) && sample.T.Before(q.To) {
+					times = append(times, sample.T)
+				}
+			}
+		}
+		slices.SortFunc(times, time.Time.Compare)
+		times = slices.CompactFunc(times, time.Time.Equal)
+		for i := 1; i < len(times); i++ {
+			gaps = append(gaps, times[i].Sub(times[i-1]))
+		}
+	}
+	if len(gaps) == 0 {
+		return 0, nil
+	}
+	slices.Sort(gaps)
+	return gaps[len(gaps)/2], nil
+}
+
+// History implements sources.Source.
+func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+	sel, err := s.begin(ctx, "history", q.Signal)
+	if err != nil {
+		return nil, err
+	}
+	type key struct {
+		minute time.Time
+		pod    string
+	}
+	sums := map[key]*analysis.MinuteSum{}
+	for _, pod := range s.rec.Pods {
+		if _, ok := match(pod, q.Matches); !ok {
+			continue
+		}
+		series := sel.pick(pod)
+		fold := analysis.FoldAt(q.From, time.Minute)
+		if fold.Start.Before(q.From) {
+			fold = fold.Next()
+		}
+		for ; !fold.End.After(q.To); fold = fold.Next() {
+			since := fold.Start.Add(-HistoryLookback)
+			inc, received := analysis.IncreaseOf(recent(target(pod, series, fold, since), since), fold, sel.good)
+			if received == 0 {
+				continue
+			}
+			k := key{fold.Start, pod.Name()}
+			if sums[k] == nil {
+				sums[k] = &analysis.MinuteSum{Minute: fold.Start, Pod: pod.Name()}
+			}
+			sums[k].Bad += inc.Bad
+			sums[k].Exposure += inc.Exposure
+		}
+	}
+	var out []analysis.MinuteSum
+	for _, sum := range sums {
+		out = append(out, *sum)
+	}
+	slices.SortFunc(out, func(a, b analysis.MinuteSum) int {
+		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Pod, b.Pod))
+	})
+	return out, nil
+}
+
+// Seen implements sources.Source.
+func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error) {
+	sel, err := s.begin(ctx, "seen", q.Signal)
+	if err != nil {
+		return nil, err
+	}
+	type release struct{ service, namespace, environment, version string }
+	seen := map[release]*analysis.Seen{}
+	pods := map[release]map[string]bool{}
+	for _, pod := range s.rec.Pods {
+		a := pod.Attributes
+		r := release{a[analysis.AttrService], a[analysis.AttrNamespace], a[analysis.AttrEnvironment], a[analysis.AttrVersion]}
+		if q.Service != "" && r.service != q.Service {
+			continue
+		}
+		fold := analysis.Fold{Start: q.From, End: q.To}
+		inc, received := analysis.IncreaseOf(target(pod, sel.pick(pod), fold, q.From.Add(-HistoryLookback)), fold, sel.good)
+		if received == 0 {
+			continue
+		}
+		if seen[r] == nil {
+			seen[r] = &analysis.Seen{Service: r.service, Namespace: r.namespace, Environment: r.environment, Version: r.version}
+			pods[r] = map[string]bool{}
+		}
+		seen[r].Exposure += inc.Exposure
+		pods[r][pod.Name()] = true
+	}
+	var out []analysis.Seen
+	for r, s := range seen {
+		s.Pods = len(pods[r])
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b analysis.Seen) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Namespace, b.Namespace),
+			cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Version, b.Version))
+	})
+	return out, nil
+}
+
+func (s *Source) begin(ctx context.Context, op string, signal analysis.Signal) (selection, error) {
+	if err := ctx.Err(); err != nil {
+		return selection{}, &sources.Error{Kind: sources.Unavailable, Source: s.name, Op: op, Err: err}
+	}
+	sel, err := compile(signal)
+	if err != nil {
+		return selection{}, s.rejected(op, err)
+	}
+	return sel, nil
+}
+
+func (s *Source) rejected(op string, err error) error {
+	return &sources.Error{Kind: sources.Rejected, Source: s.name, Op: op, Err: err}
+}
+
+// match returns the pod's values of the matches, if it carries a wanted one of each.
+func match(pod Pod, matches []analysis.Match) ([]string, bool) {
+	values := make([]string, 0, len(matches))
+	for _, m := range matches {
+		value := pod.Attributes[m.Name]
+		if !slices.Contains(m.Values, value) {
+			return nil, false
+		}
+		values = append(values, value)
+	}
+	return values, true
+}
+
+// fresh reports whether a series of the pod that is not of the signal has a sample
+// inside the fold.
+func fresh(pod Pod, signal []picked, fold analysis.Fold) bool {
+	for i, series := range pod.Series {
+		if slices.ContainsFunc(signal, func(p picked) bool { return p.index == i }) {
+			continue
+		}
+		if hasSample(series.Samples, fold.Start.Add(1), fold.End) {
+			return true
+		}
+	}
+	return false
+}
+
+// recent drops what lies before since, except the last such sample of each series:
+// nothing else can matter to a fold that begins after since.
+func recent(t analysis.Target, since time.Time) analysis.Target {
+	for i, series := range t.Series {
+		if n := countUntil(series.Samples, since, timeOf); n > 1 {
+			t.Series[i].Samples = series.Samples[n-1:]
+		}
+	}
+	return t
+}
+
+// add sorts rows and adds up those of one pod: several processes, or a process
+// that came back under another identity.
+func add(rows []analysis.Row) []analysis.Row {
+	order := func(a, b analysis.Row) int {
+		return cmp.Or(slices.Compare(a.Values, b.Values), cmp.Compare(a.Pod, b.Pod), slices.Compare(a.Observed, b.Observed))
+	}
+	slices.SortStableFunc(rows, order)
+	var out []analysis.Row
+	for _, row := range rows {
+		if len(out) == 0 || order(out[len(out)-1], row) != 0 {
+			out = append(out, row)
+			continue
+		}
+		sum := &out[len(out)-1]
+		sum.Bad += row.Bad
+		sum.Exposure += row.Exposure
+		sum.New = sum.New || row.New
+		sum.FirstBad += row.FirstBad
+		sum.FirstExposure += row.FirstExposure
+		sum.Received = max(sum.Received, row.Received)
+		sum.Fresh = sum.Fresh || row.Fresh
+		if row.PodStart.After(sum.PodStart) {
+			sum.PodStart = row.PodStart
+		}
+	}
+	return out
+}
