@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/gob"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 )
 
 // stateRecord is a State as plain data. What follows from the plan is not in it.
@@ -18,16 +21,42 @@ type objectiveRecord struct {
 	Next        Fold
 	Folds       int
 	Missing     Code
-	Coverage    [2]armCoverage
+	Coverage    [2]coverageRecord
 	Identity    [2]armIdentity
-	Recent      []recentFold
+	Recent      []recentRecord
 	EnvL        []float64
 	EnvLeft     int
 	Accumulator []byte
 }
 
+// coverageRecord is an armCoverage without its maps, which gob writes in no fixed
+// order.
+type coverageRecord struct {
+	Pods                              []podRecord
+	Counts                            []podCountRecord
+	Expected, Received, LastFold, Now int
+	Exposure                          float64
+}
+
+// podRecord is a pod and the number of the last fold with a sample of it.
+type podRecord struct {
+	Pod  string
+	Last int
+}
+
+// podCountRecord is in how many folds so many pods reported.
+type podCountRecord struct{ Pods, Folds int }
+
+// recentRecord is a recentFold; gob leaves out fields that are not exported.
+type recentRecord struct {
+	XC, XB, NC, NB          float64
+	End                     time.Time
+	CanaryAlive, BaselineIn bool
+}
+
 // Snapshot returns the state as bytes for a checkpoint. Restoring it and folding
-// on gives bit for bit what folding everything again would.
+// on gives bit for bit what folding everything again would, and equal states give
+// equal bytes.
 func (s *State) Snapshot() ([]byte, error) {
 	r := stateRecord{Steps: s.steps, First: s.first, Seen: s.seen}
 	for i := range s.objectives {
@@ -37,8 +66,14 @@ func (s *State) Snapshot() ([]byte, error) {
 			return nil, fmt.Errorf("checkpoint of objective %q: %w", o.o.Name, err)
 		}
 		rec := objectiveRecord{
-			Next: o.next, Folds: o.folds, Missing: o.missing, Coverage: o.coverage, Identity: o.identity.Arms,
-			Recent: o.recent.Folds, EnvLeft: o.env.left, Accumulator: acc,
+			Next: o.next, Folds: o.folds, Missing: o.missing, Identity: o.identity.Arms,
+			EnvLeft: o.env.left, Accumulator: acc,
+		}
+		for a := range o.coverage {
+			rec.Coverage[a] = o.coverage[a].record()
+		}
+		for _, f := range o.recent.Folds {
+			rec.Recent = append(rec.Recent, recentRecord{f.xC, f.xB, f.nC, f.nB, f.End, f.CanaryAlive, f.BaselineIn})
 		}
 		if o.env.profile != nil {
 			rec.EnvL = o.env.profile.L
@@ -75,10 +110,10 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 		o.missing = rec.Missing
 		o.next.Start, o.next.End = o.next.Start.UTC(), o.next.End.UTC()
 		for a := range o.coverage {
-			restoreCoverage(&o.coverage[a], rec.Coverage[a])
+			o.coverage[a] = rec.Coverage[a].restore()
 		}
 		for _, f := range rec.Recent {
-			o.recent.add(f)
+			o.recent.add(recentFold{foldCounts{f.XC, f.XB, f.NC, f.NB}, f.End.UTC(), f.CanaryAlive, f.BaselineIn})
 		}
 		if o.env.profile != nil {
 			if len(rec.EnvL) != len(o.env.profile.L) {
@@ -93,13 +128,25 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 	return s, nil
 }
 
-// restoreCoverage copies c; gob leaves out empty maps.
-func restoreCoverage(dst *armCoverage, c armCoverage) {
-	if c.Pods == nil {
-		c.Pods = dst.Pods
+func (c *armCoverage) record() coverageRecord {
+	r := coverageRecord{Expected: c.Expected, Received: c.Received, LastFold: c.LastFold, Now: c.Now, Exposure: c.Exposure}
+	for _, pod := range slices.Sorted(maps.Keys(c.Pods)) {
+		r.Pods = append(r.Pods, podRecord{pod, c.Pods[pod]})
 	}
-	if c.PodCount == nil {
-		c.PodCount = dst.PodCount
+	for _, pods := range slices.Sorted(maps.Keys(c.PodCount)) {
+		r.Counts = append(r.Counts, podCountRecord{pods, c.PodCount[pods]})
 	}
-	*dst = c
+	return r
+}
+
+func (r *coverageRecord) restore() armCoverage {
+	c := newArmCoverage()
+	c.Expected, c.Received, c.LastFold, c.Now, c.Exposure = r.Expected, r.Received, r.LastFold, r.Now, r.Exposure
+	for _, p := range r.Pods {
+		c.Pods[p.Pod] = p.Last
+	}
+	for _, n := range r.Counts {
+		c.PodCount[n.Pods] = n.Folds
+	}
+	return c
 }

@@ -4,16 +4,28 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/release-assay/assay/analysis/stats"
 )
 
 // Checks reduces the state to the six checks. Call Assess first.
 func (s *State) Checks() Checks {
-	return Checks{
+	c := Checks{
 		Harm: s.harm(), Safety: s.safety(), Coverage: s.coverage(), Identity: s.identityCheck(),
 		Serving: s.serving(), Environment: s.environment(), FirstExposure: s.first,
 	}
+	if c.Coverage.State == Undecided && c.Safety.Code == Underpowered {
+		// Too little traffic for any margin is said in the first minute, not when
+		// enough samples have come to tell that they will not do.
+		c.Coverage.Code, c.Coverage.Reason = c.Safety.Code, c.Safety.Reason
+	}
+	if c.Identity.State == Missing && c.Coverage.Code != "" {
+		// Who was not heard of cannot be identified; why it was not heard of is what
+		// people need to know.
+		c.Identity.Code, c.Identity.Reason = c.Coverage.Code, c.Coverage.Reason
+	}
+	return c
 }
 
 // Evidence returns R, the weighted average of the harm evidence.
@@ -26,6 +38,8 @@ func (s *State) harm() Check {
 	switch {
 	case s.leader < 0:
 		return Check{Undecided, Collecting, "no objective can show harm"}
+	case math.IsNaN(s.total):
+		return Check{Errored, AnalyzerFault, "the harm evidence could not be computed"}
 	case s.total < math.Log(1/s.plan.AlphaHold):
 		return Check{State: Good, Reason: fmt.Sprintf("harm evidence %.3g of the %.0f that a rollback needs", r, bar)}
 	}
@@ -91,16 +105,15 @@ func (s *State) safety() Check {
 		}
 	}
 	n := o.last.Counts
-	f := Finding{}
-	o.acc.describe(&f)
+	need, _ := o.acc.stillNeeded()
 	switch {
 	case o.o.Underpowered:
-		return Check{Undecided, Underpowered, s.underpoweredSentence(o, f.MinutesToPromote)}
-	case n.CanaryExposure == 0 && s.coverage().State == Good:
+		return Check{Undecided, Underpowered, s.underpoweredSentence(o, need)}
+	case o.coverage[1].Exposure == 0 && s.coverage().State == Good:
 		return Check{Undecided, NoTraffic, fmt.Sprintf("%s: the canary reports, but served nothing", o.o.Name)}
 	}
 	return Check{Undecided, Collecting, fmt.Sprintf("%s: safety evidence %.3g of %.0f (%.0f canary requests)%s",
-		o.o.Name, math.Exp(min(o.last.logSafety, 700)), 1/s.plan.AlphaPromote, n.CanaryExposure, stillNeeded(f.MinutesToPromote))}
+		o.o.Name, math.Exp(min(o.last.logSafety, 700)), 1/s.plan.AlphaPromote, n.CanaryExposure, stillNeeded(need))}
 }
 
 func stillNeeded(m Figure) string {
@@ -155,7 +168,7 @@ var rungWords = map[string]string{
 	RungKeepsSLO: "keeps its SLO", RungRatio: "no more than the ratio allowed",
 }
 
-// coverage is the worst of the critical objectives, of all where none is critical.
+// coverage is the worst of the critical objectives.
 func (s *State) coverage() Check {
 	out := Check{Undecided, Collecting, "no fold is closed yet"}
 	first := true
@@ -164,10 +177,10 @@ func (s *State) coverage() Check {
 		if o.o.Role != Critical {
 			continue
 		}
-		if o.folds == 0 {
-			continue
+		c := Check{Undecided, Collecting, "no fold is closed yet"}
+		if o.folds > 0 {
+			c = coverageCheck(o.o, o.folds, &o.coverage, o.missing, s.seen)
 		}
-		c := coverageCheck(o.o, o.folds, &o.coverage, s.seen)
 		if c.State != Good && (o.missing == SourceRejected || o.missing == MisconfiguredQuery) {
 			c.Code, c.Reason = o.missing, o.o.Name+": "+o.o.Signal.Source+" refuses the question or answers it wrongly; "+c.Reason
 		}
@@ -240,17 +253,18 @@ func (s *State) hasCritical() bool {
 	return false
 }
 
-// weight returns the declared share of traffic in force now.
-func (s *State) weight() (float64, bool) {
-	d := s.plan.Deployment
-	d.Steps = append(append([]Step(nil), d.Steps...), s.steps...)
-	return d.Weight(s.AsOf())
+// weightAt returns the declared share of traffic in force at an instant.
+func (s *State) weightAt(at time.Time) (float64, bool) {
+	if w, declared := (Deployment{Steps: s.steps}).Weight(at); declared {
+		return w, true
+	}
+	return s.plan.Deployment.Weight(at)
 }
 
 // Weight returns the declared share, else the realised one of the last minutes,
 // else NaN.
 func (s *State) Weight() float64 {
-	if w, declared := s.weight(); declared {
+	if w, declared := s.weightAt(s.AsOf()); declared {
 		return w
 	}
 	for i := range s.objectives {
@@ -262,14 +276,14 @@ func (s *State) Weight() float64 {
 }
 
 func (s *State) serving() Check {
-	w, declared := s.weight()
+	now := s.AsOf()
 	out := Check{State: NotRequired}
 	for i := range s.objectives {
 		o := &s.objectives[i]
 		if o.o.Role != Critical {
 			continue
 		}
-		c := servingCheck(o.o, &o.recent, w, declared)
+		c := servingCheck(o.o, &o.recent, now, s.weightAt)
 		if servingRank[c.State] > servingRank[out.State] {
 			out = c
 		}

@@ -34,8 +34,8 @@ func newArmCoverage() armCoverage {
 // this arm only.
 func (c *armCoverage) fold(k int, rows []ArmRow) {
 	reporting := 0
-	for i := range rows {
-		if rows[i].Received > 0 {
+	for i := range rows { // a pod has several rows where it was seen with several versions
+		if rows[i].Received > 0 && (i == 0 || !reports(rows[:i], rows[i].Pod)) {
 			reporting++
 		}
 	}
@@ -89,13 +89,16 @@ func (c *armCoverage) medianPods() int {
 func (c *armCoverage) silent(k int) bool { return k-c.LastFold >= staleAfter }
 
 // coverageCheck judges the coverage of one objective after k folds.
-func coverageCheck(o *PlannedObjective, k int, arms *[2]armCoverage, seen string) Check {
+// missing says why the newest fold taught nothing, where it did not.
+func coverageCheck(o *PlannedObjective, k int, arms *[2]armCoverage, missing Code, seen string) Check {
 	b, c := &arms[0], &arms[1]
 	nobody := seen
 	if nobody == "" {
 		nobody = "no release of the service was heard of"
 	}
 	switch {
+	case b.Expected == 0 && c.Expected == 0 && missing == SourceUnavailable:
+		return Check{Missing, TelemetryOutage, fmt.Sprintf("%s: %s has not answered since the deployment", o.Name, o.Signal.Source)}
 	case b.Expected == 0 && c.Expected == 0:
 		return Check{Missing, NothingSeen, fmt.Sprintf("%s: no sample of either version yet; seen: %s", o.Name, nobody)}
 	case c.Expected == 0:

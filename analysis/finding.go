@@ -9,7 +9,8 @@ const (
 	FindingBreached  FindingState = "breached" // harm beyond the tolerance is shown
 )
 
-// Counts are the totals that a finding rests on.
+// Counts are the totals that a finding rests on: those of the folds with exposure
+// in both arms.
 type Counts struct {
 	Folds            int     `json:"folds"` // folds with exposure in both arms
 	CanaryBad        float64 `json:"canaryBad"`

@@ -55,6 +55,9 @@ type accumulator interface {
 	harmWithoutWorst() float64
 	// describe completes a finding with effect, interval and forecasts.
 	describe(*Finding)
+	// stillNeeded forecasts the minutes until safety, and until the harm of a
+	// doubled rate, is shown.
+	stillNeeded() (promote, detect Figure)
 	// snapshot and restore carry the state over a restart of the process.
 	snapshot() ([]byte, error)
 	restore([]byte) error

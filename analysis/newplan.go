@@ -93,10 +93,20 @@ func NewPlan(in PlanInput) (*Plan, error) {
 
 func (p Policy) validate() error {
 	var errs []error
-	for name, a := range map[string]float64{"alphaRollback": p.AlphaRollback, "alphaPromote": p.AlphaPromote} {
-		if !(a > 0 && a < 0.5) {
-			errs = append(errs, fmt.Errorf("policy %q: %s %v is not in (0, 0.5)", p.Name, name, a))
+	for _, a := range []struct {
+		name  string
+		value float64
+	}{{"alphaRollback", p.AlphaRollback}, {"alphaPromote", p.AlphaPromote}} {
+		if !(a.value > 0 && a.value < 0.5) {
+			errs = append(errs, fmt.Errorf("policy %q: %s %v is not in (0, 0.5)", p.Name, a.name, a.value))
 		}
+	}
+	seen := map[string]bool{}
+	for _, o := range p.Objectives {
+		if seen[o.Name] {
+			errs = append(errs, fmt.Errorf("policy %q: two objectives are named %q", p.Name, o.Name))
+		}
+		seen[o.Name] = true
 	}
 	if p.Window.Deadline.D() <= 0 {
 		errs = append(errs, fmt.Errorf("policy %q: the deadline %v must be positive", p.Name, p.Window.Deadline))
@@ -193,6 +203,9 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 	}
 	p.chooseMargin(&out, budget)
 	out.MinutesToDetectDouble = Figure(p.minutesToDetect(&out, 2*out.BaseRate))
+	if _, err := method.newAccumulator(p, &out); err != nil { // a bound that no test can have is told now
+		return PlannedObjective{}, err
+	}
 	return out, nil
 }
 
@@ -200,7 +213,7 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 // 11.4. Whatever it picks is frozen before data is seen, hence valid.
 func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) {
 	explicit := o.Margin
-	affine := o.Target > 0 && o.BaseRate <= 0.5*budget
+	affine := o.Target > 0 && (o.BaseRate <= 0.5*budget || explicit != nil && explicit.Budget > 0)
 	if explicit != nil && explicit.Budget == 0 && (o.Tolerance == nil || o.Tolerance.Budget == 0) {
 		affine = false // the user asked for a ratio
 	}
@@ -209,7 +222,7 @@ func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) {
 		if o.Tolerance == nil || o.Tolerance.Budget != 0 {
 			o.ToleranceBound = Bound{Ratio: 1.05}
 		}
-		o.MarginBound, o.Rung = Bound{Ratio: 1.25}, RungRatio
+		o.MarginBound, o.Rung = ratioMargin, RungRatio
 		if explicit != nil && explicit.Budget == 0 {
 			o.MarginBound, o.Rung = *explicit, RungExplicit
 		}
@@ -222,7 +235,7 @@ func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) {
 		p.forecast(o)
 		return
 	}
-	o.MarginBound, o.Rung = Bound{1, 0.5}, RungHalfBudget
+	o.MarginBound, o.Rung = halfBudget, RungHalfBudget
 	if p.forecast(o) {
 		return
 	}

@@ -44,7 +44,7 @@ func (o Objective) Validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("objective %q: role %q is not known (legal: critical, secondary, advisory)", o.Name, o.Role))
 	}
-	if o.Target < 0 || o.Target >= 1 {
+	if !(o.Target >= 0 && o.Target < 1) {
 		errs = append(errs, fmt.Errorf("objective %q: target %v is not in [0,1)", o.Name, o.Target))
 	}
 	if err := o.Signal.Validate(); err != nil {
@@ -57,22 +57,46 @@ func (o Objective) Validate() error {
 			}
 		}
 	}
-	if t := o.Tolerance; t != nil && (t.Ratio < 1 || t.Budget < 0) {
+	if t := o.Tolerance; t != nil && !(t.Ratio >= 1 && t.Budget >= 0) {
 		errs = append(errs, fmt.Errorf("objective %q: tolerance ratio %v must be at least 1 and its budget share not negative", o.Name, t.Ratio))
 	}
-	if t, m := o.tolerance(), o.Margin; m != nil && !t.below(*m) {
-		errs = append(errs, fmt.Errorf("objective %q: the tolerance (%v) must lie below the margin (%v): a canary between them may get either verdict", o.Name, t, *m))
+	for _, m := range o.margins() {
+		if t := o.tolerance(); !t.below(m) {
+			errs = append(errs, fmt.Errorf("objective %q: the tolerance (%v) must lie below the margin (%v): a canary between them may get either verdict", o.Name, t, m))
+			break
+		}
 	}
 	return errors.Join(errs...)
 }
 
+// margins are those that the tolerance must lie below: the user's, else the
+// defaults that a plan may choose.
+func (o Objective) margins() []Bound {
+	switch {
+	case o.Margin != nil:
+		return []Bound{*o.Margin}
+	case o.Target > 0 && o.Tolerance != nil && o.Tolerance.Budget == 0:
+		return []Bound{halfBudget, ratioMargin}
+	case o.Target > 0:
+		return []Bound{halfBudget}
+	}
+	return []Bound{ratioMargin}
+}
+
+// The default margins: half of the error budget, and without an SLO a ratio.
+var (
+	halfBudget  = Bound{1, 0.5}
+	ratioMargin = Bound{Ratio: 1.25}
+)
+
 // below reports whether b lies below m at every baseline rate that an affine
-// objective is judged at (up to 5 budget rates, statistics 1).
+// objective is judged at (below 5 budget rates, statistics 1).
 func (b Bound) below(m Bound) bool {
 	if b.Budget == 0 && m.Budget == 0 {
 		return b.Ratio < m.Ratio
 	}
-	return b.Budget < m.Budget && b.Ratio*5+b.Budget < m.Ratio*5+m.Budget
+	const rounding = 1e-9
+	return b.Budget < m.Budget && b.Ratio*5+b.Budget <= m.Ratio*5+m.Budget+rounding
 }
 
 func (b Bound) String() string {
@@ -86,7 +110,7 @@ func (o Objective) tolerance() Bound {
 	if o.Tolerance != nil {
 		return *o.Tolerance
 	}
-	if o.Target > 0 {
+	if o.Target > 0 && (o.Margin == nil || o.Margin.Budget != 0) {
 		return Bound{1.05, 0.25}
 	}
 	return Bound{Ratio: 1.05}

@@ -53,8 +53,9 @@ type ratioState struct {
 	Base         stats.BaselineRate
 	Dispersion   stats.DispersionState
 	Difference   *stats.DifferenceCS
-	Used         []start // restarts taken, in order
-	Ramp         []time.Time
+	Used         []start     // restarts taken, in order
+	Ramp         []time.Time // ramp steps that wait for their fold
+	RampSteps    int         // ramp steps that took a slot
 	Worst        worstFold
 	Total        Counts
 	EventFolds   int // folds with canary events
@@ -145,39 +146,47 @@ func rampSlots(d Deployment) int {
 }
 
 func (r *ratio) step(at time.Time) {
-	if len(r.Ramp) < rampSlots(r.plan.Deployment) {
+	if r.RampSteps < rampSlots(r.plan.Deployment) {
+		r.RampSteps++
 		r.Ramp = append(r.Ramp, at)
 	}
 }
 
 func (r *ratio) fold(f Fold, c foldCounts) error {
 	r.takeSnapshots(f)
-	phi := r.dispersion.Phi()
+	phi := r.phi()
 	if err := r.add(c, phi); err != nil {
 		return fmt.Errorf("objective %q, fold ending %s: %w", r.o.Name, f.End.Format(time.RFC3339), err)
 	}
 	if err := r.dispersion.Add(c.xC, c.xB, c.nC, c.nB); err != nil {
 		return err
 	}
-	r.Total.CanaryBad += c.xC
-	r.Total.CanaryExposure += c.nC
-	r.Total.BaselineBad += c.xB
-	r.Total.BaselineExposure += c.nB
-	if c.nC > 0 && c.nB > 0 {
+	if c.nC > 0 && c.nB > 0 { // a fold with exposure in one arm only says nothing
 		r.Total.Folds++
-	}
-	if c.xC > 0 {
-		r.EventFolds++
+		r.Total.CanaryBad += c.xC
+		r.Total.CanaryExposure += c.nC
+		r.Total.BaselineBad += c.xB
+		r.Total.BaselineExposure += c.nB
+		if c.xC > 0 {
+			r.EventFolds++
+		}
 	}
 	return nil
 }
+
+// maxPhi bounds phi: beyond it a fold counts for nothing anyway, and the kernel
+// refuses numbers that no count can give.
+const maxPhi = 1e9
+
+// phi is the overdispersion of the next fold.
+func (r *ratio) phi() float64 { return min(r.dispersion.Phi(), maxPhi) }
 
 // takeSnapshots starts the restarts that are due: those whose start time lies
 // before the fold's end, from the state after the folds before it.
 func (r *ratio) takeSnapshots(f Fold) {
 	for {
-		at, ramp := r.nextStart()
-		if at.IsZero() || !at.Before(f.End) {
+		at, ramp, left := r.nextStart()
+		if !left || !at.Before(f.End) {
 			return
 		}
 		s := start{At: at}
@@ -195,14 +204,14 @@ func (r *ratio) takeSnapshots(f Fold) {
 	}
 }
 
-func (r *ratio) nextStart() (at time.Time, ramp bool) {
+func (r *ratio) nextStart() (at time.Time, ramp, left bool) {
 	switch {
 	case len(r.Ramp) > 0 && (len(r.timed) == 0 || r.Ramp[0].Before(r.timed[0])):
-		return r.Ramp[0], true
+		return r.Ramp[0], true, true
 	case len(r.timed) > 0:
-		return r.timed[0], false
+		return r.timed[0], false, true
 	}
-	return time.Time{}, false
+	return time.Time{}, false, false
 }
 
 // add updates the evidence and the worst fold.
@@ -241,7 +250,7 @@ func (r *ratio) add(c foldCounts, phi float64) error {
 }
 
 func (r *ratio) evidence() evidence {
-	phi := r.dispersion.Phi()
+	phi := r.phi()
 	return evidence{
 		logHarm: r.logHarm(false), logSafety: r.logSafety(), phi: phi, Counts: r.Total,
 		enoughEvents: r.Total.CanaryBad >= max(minCanaryEvents, minCanaryEvents*phi) && r.EventFolds >= minEventFolds,
@@ -316,7 +325,7 @@ func (r *ratio) describe(f *Finding) {
 		f.EffectKind, f.Effect, f.Low, f.High = "difference", Figure(pC-pB), Figure(lo), Figure(hi)
 		f.Tolerance, f.Margin = Figure(r.line(r.o.ToleranceBound, at)-at), Figure(r.line(r.o.MarginBound, at)-at)
 	}
-	f.MinutesToPromote, f.MinutesToDetectDouble = r.stillNeeded(pB)
+	f.MinutesToPromote, f.MinutesToDetectDouble = r.stillNeeded()
 }
 
 // line is the canary rate at which a bound lies for a baseline rate.
@@ -327,12 +336,13 @@ func (r *ratio) line(b Bound, pB float64) float64 {
 // stillNeeded forecasts, from the traffic seen so far (or of history, before
 // there is any), the minutes until a healthy canary is shown safe and until a
 // doubled rate is shown harmful, given the evidence there already is.
-func (r *ratio) stillNeeded(pB float64) (promote, detect Figure) {
+func (r *ratio) stillNeeded() (promote, detect Figure) {
 	nC, nB := r.exposurePerMinute()
+	pB := rate(r.Total.BaselineBad, r.Total.BaselineExposure)
 	if !(pB > 0) {
 		pB = r.o.BaseRate
 	}
-	phi := r.dispersion.Phi()
+	phi := r.phi()
 	safety := stats.Demand{Alpha: r.plan.AlphaPromote, C: stats.LossSafety, Phi: phi, LogE: max(0, r.logSafety())}
 	promote = Figure(minutesNeeded(r.o, stats.Safety, r.o.MarginBound, nC, nB, pB, pB, safety))
 	if r.logSafety() >= math.Log(1/r.plan.AlphaPromote) {

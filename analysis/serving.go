@@ -58,29 +58,53 @@ func (r *recent) sum() (c foldCounts) {
 // (reliability R3): with a declared share, pods that are proven alive and no
 // request at all are evidence of harm; a share far off blocks a promote. Without a
 // declared share it is not required.
-func servingCheck(o *PlannedObjective, r *recent, weight float64, declared bool) Check {
-	if !declared || weight <= 0 || weight >= 1 {
+//
+// Every fold is held against the share that was declared for it, so that a ramp
+// step is not taken for a share that is off, nor a canary that should not have
+// served yet for one that does not.
+func servingCheck(o *PlannedObjective, r *recent, now time.Time, weightAt func(time.Time) (float64, bool)) Check {
+	if w, declared := weightAt(now); !declared || !isShare(w) {
 		return Check{State: NotRequired}
 	}
-	sum := r.sum()
-	if !r.full() || sum.nB == 0 {
+	measured, alive := r.full(), true
+	served, predicted := 0.0, 0.0 // by the canary
+	var steady foldCounts         // of folds without a step inside; predicted requests of the canary in xC
+	for i := range r.Folds {
+		f := &r.Folds[i]
+		from, declared := weightAt(f.End.Add(-o.Cadence.D()))
+		to, _ := weightAt(f.End)
+		if !declared || !isShare(from) {
+			measured = false
+			continue
+		}
+		alive = alive && f.CanaryAlive && f.BaselineIn
+		served += f.nC
+		predicted += oddsOf(min(from, to)) * f.nB
+		if from == to {
+			steady.nC += f.nC
+			steady.nB += f.nB
+			steady.xC += oddsOf(from) * f.nB
+		}
+	}
+	switch {
+	case !measured || steady.nB == 0:
 		return Check{Undecided, Collecting, fmt.Sprintf("%s: the canary's share of traffic is not measured yet", o.Name)}
+	case served == 0 && !alive:
+		return Check{Undecided, NoTraffic, fmt.Sprintf("%s: the canary served nothing in the last %v, and its pods are not proven alive", o.Name, recentSpan)}
+	case served == 0 && predicted < servingPredicted:
+		return Check{Undecided, NoTraffic, fmt.Sprintf("%s: the canary served nothing, but its share predicts only %.0f requests in %v", o.Name, predicted, recentSpan)}
+	case served == 0:
+		return Check{Bad, CanaryNotServing, fmt.Sprintf("%s: the canary's pods are alive and served 0 of the %.0f requests that its share predicts in %v", o.Name, predicted, recentSpan)}
 	}
-	predicted := weight / (1 - weight) * sum.nB
-	if sum.nC == 0 {
-		for i := range r.Folds {
-			if f := &r.Folds[i]; !f.CanaryAlive || !f.BaselineIn {
-				return Check{Undecided, NoTraffic, fmt.Sprintf("%s: the canary served nothing in the last %v, and its pods are not proven alive", o.Name, recentSpan)}
-			}
-		}
-		if predicted < servingPredicted {
-			return Check{Undecided, NoTraffic, fmt.Sprintf("%s: the canary served nothing, but its share predicts only %.0f requests in %v", o.Name, predicted, recentSpan)}
-		}
-		return Check{Bad, CanaryNotServing, fmt.Sprintf("%s: the canary's pods are alive and served 0 of the %.0f requests that a share of %.3g%% predicts in %v", o.Name, predicted, 100*weight, recentSpan)}
-	}
-	share := sum.nC / (sum.nC + sum.nB)
-	if share < weight/2 || share > 2*weight {
-		return Check{Conflicting, TrafficShareOff, fmt.Sprintf("%s: the canary serves %.3g%% of the traffic, declared are %.3g%%", o.Name, 100*share, 100*weight)}
+	share, want := steady.nC/(steady.nC+steady.nB), steady.xC/(steady.xC+steady.nB)
+	if share < want/2 || share > 2*want {
+		return Check{Conflicting, TrafficShareOff, fmt.Sprintf("%s: the canary serves %.3g%% of the traffic, declared are %.3g%%", o.Name, 100*share, 100*want)}
 	}
 	return Check{State: Good}
 }
+
+// isShare reports whether w leaves traffic to both arms.
+func isShare(w float64) bool { return w > 0 && w < 1 }
+
+// oddsOf is what the canary serves for every request of the baseline.
+func oddsOf(w float64) float64 { return w / (1 - w) }

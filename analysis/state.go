@@ -104,8 +104,11 @@ func (s *State) AsOf() time.Time {
 		return s.plan.Deadline()
 	}
 	for i := range s.objectives {
-		o := &s.objectives[i]
-		if done := o.next.Start; o.folds > 0 && done.Before(next) && done.After(asOf) {
+		done, cadence := s.objectives[i].next.Start, s.objectives[i].o.Cadence.D()
+		if !done.Before(next) { // ahead of the slowest: its last fold that ends before next
+			done = done.Add(-cadence * (1 + done.Sub(next)/cadence))
+		}
+		if s.objectives[i].folds > 0 && done.After(asOf) {
 			asOf = done
 		}
 	}
@@ -125,7 +128,8 @@ func (s *State) Heard(seen string) { s.seen = seen }
 
 // Fold takes in the evidence of one objective's next fold. Evidence of another
 // fold is an error: folds are folded once and in order. Evidence that is missing
-// or partial advances the fold and counts against coverage; nothing else.
+// or partial advances the fold and counts against coverage; nothing else. With an
+// error the state is unchanged.
 func (s *State) Fold(e *Evidence) error {
 	i := s.index(e.Objective)
 	if i < 0 {
@@ -165,6 +169,10 @@ func (s *State) Fold(e *Evidence) error {
 	return nil
 }
 
+// maxCount is the largest exposure of an arm in one fold; no service reaches it,
+// and the kernel refuses more.
+const maxCount = 1e15
+
 // splitArms cuts the rows, sorted by arm, into those of the baseline and the
 // canary, and adds them up. Impossible counts are an error.
 func splitArms(rows []ArmRow) (arms [2][]ArmRow, c foldCounts, err error) {
@@ -173,6 +181,9 @@ func splitArms(rows []ArmRow) (arms [2][]ArmRow, c foldCounts, err error) {
 		r := &rows[i]
 		if !(r.Bad >= 0 && r.Bad <= r.Exposure) {
 			return arms, c, fmt.Errorf("pod %s counts %v bad of %v: bad events must be among the exposures", r.Pod, r.Bad, r.Exposure)
+		}
+		if r.Received < 0 {
+			return arms, c, fmt.Errorf("pod %s has %d samples", r.Pod, r.Received)
 		}
 		switch r.Arm {
 		case Baseline:
@@ -188,6 +199,9 @@ func splitArms(rows []ArmRow) (arms [2][]ArmRow, c foldCounts, err error) {
 		default:
 			return arms, c, fmt.Errorf("pod %s plays no arm", r.Pod)
 		}
+	}
+	if !(c.nB <= maxCount && c.nC <= maxCount) {
+		return arms, c, fmt.Errorf("the exposures add up to %v and %v, more than %v", c.nB, c.nC, float64(maxCount))
 	}
 	return [2][]ArmRow{rows[:cut], rows[cut:]}, c, nil
 }
@@ -236,9 +250,11 @@ func (s *State) Assess() []Finding {
 	}
 	s.total = math.Inf(-1)
 	if s.leader >= 0 {
-		if r, err := stats.LogWeightedMean(s.logHarm, s.weights); err == nil {
-			s.total = r
+		total, err := stats.LogWeightedMean(s.logHarm, s.weights)
+		if err != nil { // no evidence is ever beyond arithmetic; if it were, nothing may follow from it
+			total = math.NaN()
 		}
+		s.total = total
 	}
 	return s.findings
 }

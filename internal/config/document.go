@@ -65,7 +65,7 @@ func parseDocuments(file string, data []byte) []*document {
 			return docs
 		}
 		if err != nil {
-			d.faults = append(d.faults, syntaxFault(file, err))
+			d.faults = append(d.faults, syntaxFault(file, data, err))
 			return append(docs, d)
 		}
 		if len(node.Content) == 0 || isNull(node.Content[0]) {
@@ -77,17 +77,28 @@ func parseDocuments(file string, data []byte) []*document {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+var (
+	yamlLine   = regexp.MustCompile(`^yaml: line (\d+): `)
+	yamlAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced`)
+)
 
-// syntaxFault takes the line out of the text of the YAML parser, which offers it
-// nowhere else; it knows no column.
-func syntaxFault(file string, err error) Fault {
-	text, line := err.Error(), 1
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		text = text[len(m[0]):]
-		line, _ = strconv.Atoi(m[1])
+// syntaxFault takes the place out of the text of the YAML parser, which offers it
+// nowhere else: a line, or the name of an alias; it knows no column.
+func syntaxFault(file string, data []byte, err error) Fault {
+	f := Fault{File: file, Line: 1, Column: 1, Message: "is no YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		f.Message = "is no YAML: " + err.Error()[len(m[0]):]
+		line, _ := strconv.Atoi(m[1])
+		f.Line = max(line, 1)
 	}
-	return Fault{File: file, Line: max(line, 1), Column: 1, Message: "is no YAML: " + strings.TrimPrefix(text, "yaml: ")}
+	if m := yamlAnchor.FindStringSubmatch(err.Error()); m != nil {
+		if before, _, found := strings.Cut(string(data), "*"+m[1]); found {
+			f.Line = strings.Count(before, "\n") + 1
+			f.Column = len(before) - strings.LastIndex(before, "\n")
+		}
+		f.Message = fmt.Sprintf("*%s is an alias to YAML; a pattern that begins with * is written in quotes", m[1])
+	}
+	return f
 }
 
 // plain refuses what would make a value stand in another place than where it is

@@ -34,7 +34,7 @@ func (o validationObject) objectives(d *document, s *set) []analysis.Objective {
 		path := at(objectivesPath, i)
 		read := written.read(d, path, s)
 		if before, twice := first[read.Name]; twice && read.Name != "" {
-			d.fail(path, "%s is objective %d already", read.Name, before)
+			d.fail(path, "%s is %s already", read.Name, at(objectivesPath, before))
 		}
 		first[read.Name] = i
 		critical = critical || read.Role == analysis.Critical
@@ -120,33 +120,12 @@ func (o objective) checkBounds(d *document, path string, out analysis.Objective)
 	if d.faulty(path) {
 		return
 	}
-	where := join(path, "margin")
+	where, hint := join(path, "margin"), ""
 	if out.Margin == nil {
-		where = join(path, "tolerance")
-		if out.Tolerance != nil {
-			o.checkAgainstDefault(d, where, out)
-		}
+		where, hint = join(path, "tolerance"), "; that margin is the default, write a larger one beside the tolerance"
 	}
 	for _, err := range unjoin(out.Validate()) {
-		d.fail(where, "%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("objective %q: ", out.Name)))
-	}
-}
-
-// checkAgainstDefault holds a tolerance to the smallest margin that the plan may
-// choose where none is written (statistics 3.3 and 11.4).
-func (o objective) checkAgainstDefault(d *document, path string, out analysis.Objective) {
-	margin, t := analysis.Bound{Ratio: 1, Budget: 0.5}, *out.Tolerance
-	if out.Target == 0 {
-		margin = analysis.Bound{Ratio: 1.25}
-	}
-	// Below the margin for every baseline up to five times the budget.
-	const baseline = 5
-	fits := t.Budget < margin.Budget && baseline*t.Ratio+t.Budget <= baseline*margin.Ratio+margin.Budget
-	if out.Target == 0 {
-		fits = t.Ratio < margin.Ratio
-	}
-	if !fits {
-		d.fail(path, "the tolerance (%v) does not stay below the default margin (%v); write a larger margin beside it", t, margin)
+		d.fail(where, "%s%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("objective %q: ", out.Name)), hint)
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -169,7 +170,11 @@ func inRange(d *document, path string, v, one float64) float64 {
 	case v == 0:
 		d.fail(path, "a target of 0 promises nothing that a release could be compared against")
 	case v < 0 || v >= one:
-		d.fail(path, "%v is not in [0, %v); %v leaves no error budget", v, one, one)
+		hint := ""
+		if one == 1 && v > 1 && v < 100 {
+			hint = fmt.Sprintf("; did you mean targetPercent: %v?", v)
+		}
+		d.fail(path, "%v is not in [0, %v); %v leaves no error budget%s", v, one, one, hint)
 	}
 	// 99.9/100 is 0.9990000000000001; nobody means that.
 	share, _ := strconv.ParseFloat(strconv.FormatFloat(v/one, 'g', 12, 64), 64)
@@ -201,6 +206,9 @@ func (s indicatorSpec) signal(d *document, path string, sources Sources) analysi
 		return out
 	}
 	path = join(path, "ratioMetric")
+	if d.faulty(join(path, "raw")) {
+		return out // another form, with other keys
+	}
 	switch {
 	case d.faulty(join(path, "counter")):
 	case r.Counter == nil:

@@ -57,10 +57,6 @@ func (s *Source) decodeNode(d *document, n *yaml.Node, path string) {
 		}
 		s.block.Content = append(s.block.Content, e.key, e.value)
 	}
-	if s.Kind == "" {
-		now, _ := s.Kind.legal()
-		d.fail(join(path, "type"), "is required%s", legalList("", now))
-	}
 }
 
 // Sources are the configured sources by name.
@@ -93,6 +89,9 @@ func (s Sources) name(d *document) {
 	for name, source := range s {
 		path := join("sources", name)
 		switch {
+		case source.Kind == "":
+			now, _ := source.Kind.legal()
+			d.fail(join(path, "type"), "is required%s", legalList("", now))
 		case source.Kind == KindOTLP && name != OTLPSource:
 			d.fail(join(path, "type"), "the source of type otlp is what is pushed to this process; there is one, and its name is otlp")
 		case source.Kind == KindPrometheus && name == OTLPSource:

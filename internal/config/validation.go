@@ -22,7 +22,7 @@ type validationObject struct {
 				Matchers map[string]string `yaml:"matchers" need:"true"`
 			} `yaml:"canary"`
 			Baseline struct {
-				Matchers map[string]string `yaml:"matchers" need:"true"`
+				Matchers map[string]string `yaml:"matchers"`
 				Mode     cohortMode        `yaml:"mode"`
 			} `yaml:"baseline"`
 		} `yaml:"cohorts"`

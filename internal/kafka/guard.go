@@ -41,8 +41,9 @@ type guard struct {
 	skip     int             // bytes of it still to come
 	awaiting map[int32]int16 // correlation id of a fetch: its version
 
-	reply []byte // inspected and not yet handed out
-	pass  int    // bytes of an uninspected response still to come
+	reply  []byte // inspected and not yet handed out
+	pass   int    // bytes of an uninspected response still to come
+	failed error  // kafka-go reads on after an error, to discard the rest
 }
 
 func newGuard(c net.Conn) *guard { return &guard{Conn: c, awaiting: map[int32]int16{}} }
@@ -89,8 +90,11 @@ func (g *guard) Read(p []byte) (int, error) {
 			g.pass -= n
 			return n, err
 		}
-		if err := g.next(); err != nil {
-			return 0, err
+		if g.failed == nil {
+			g.failed = g.next()
+		}
+		if g.failed != nil {
+			return 0, g.failed
 		}
 	}
 }

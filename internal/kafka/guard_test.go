@@ -36,7 +36,6 @@ func hostile(t testing.TB) map[string]struct {
 		"zstd bomb":                {kafkatest.Bomb(t, compress.Zstd, 64<<20), kafka.ErrInflated},
 		"lz4 bomb":                 {kafkatest.Bomb(t, compress.Lz4, 64<<20), kafka.ErrInflated},
 		"just over the limit":      {kafkatest.Bomb(t, compress.Gzip, kafka.MaxInflated), kafka.ErrInflated},
-		"a negative count":         {kafkatest.Raw{Count: -1, Payload: kafkatest.Records([]byte("x"))}, kafka.ErrBatch},
 		"two billion records":      {kafkatest.Raw{Count: 1<<31 - 1, Payload: kafkatest.Records([]byte("x"))}, kafka.ErrBatch},
 		"more records than bytes":  {kafkatest.Raw{Count: 9, Payload: kafkatest.Records([]byte("x"))}, kafka.ErrBatch},
 		"a key beyond the batch":   {kafkatest.Raw{Count: 1, Payload: record(1<<40, -1, 0)}, kafka.ErrBatch},

@@ -13,6 +13,7 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/release-assay/assay/internal/kafka"
 	"github.com/release-assay/assay/internal/kafka/kafkatest"
@@ -159,11 +160,23 @@ func TestSASL(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
+	// kfake hangs up on a wrong password; Apache Kafka says so first.
+	refuse := func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		r := request.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		r.ErrorCode = 58
+		return r, nil, true
+	}
 	file := filepath.Join(t.TempDir(), "password")
-	for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512"} {
-		for _, password := range []string{"secret", "wrong"} {
+	refusing := false
+	for _, password := range []string{"secret", "wrong"} {
+		for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512"} {
 			if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
 				t.Fatal(err)
+			}
+			if password == "wrong" && !refusing {
+				refusing = true
+				cluster.ControlKey(int16(kmsg.SASLAuthenticate), refuse)
 			}
 			c := kafkatest.Connect(t, kafka.Config{Brokers: cluster.ListenAddrs(),
 				SASL: &kafka.SASL{Mechanism: mechanism, Username: "u", PasswordFile: file}})

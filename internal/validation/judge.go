@@ -123,6 +123,12 @@ func (j *Judge) coverage(arm analysis.Arm) verdicts.ArmCoverage {
 	return verdicts.ArmCoverage{Expected: expected, Received: received, Pods: pods, Exposure: exposure}
 }
 
+// judgeRecord is a Judge as a checkpoint holds it.
+type judgeRecord struct {
+	Looks    int64
+	Evidence []byte // state of the running digest
+	State    []byte
+}
 
 // snapshot returns the judge's state for a checkpoint.
 func (j *Judge) snapshot() ([]byte, error) {

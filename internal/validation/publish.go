@@ -62,3 +62,12 @@ func (p *Publisher) publish(ctx context.Context, sink verdicts.Sink, now time.Ti
 	}
 	return sent, nil
 }
+
+// messageOf is an outbox row as sinks see it.
+func messageOf(m store.OutboxMessage) verdicts.Message {
+	out := verdicts.Message{ID: m.MessageID, Key: m.Key, ContentType: m.ContentType, Payload: m.Payload}
+	for _, h := range m.Headers {
+		out.Headers = append(out.Headers, verdicts.Header{Key: h.Key, Value: h.Value})
+	}
+	return out
+}

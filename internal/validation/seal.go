@@ -82,7 +82,7 @@ func Rejudge(b *bundle.Bundle) (verdict verdicts.Verdict, same bool, err error) 
 		if err != nil {
 			return verdict, false, err
 		}
-		if _, err := judge.Look(line); err != nil {
+		if _, err := judge.Look(bytes.TrimSuffix(line, []byte{'\n'})); err != nil {
 			return verdict, false, err
 		}
 	}
@@ -92,4 +92,3 @@ func Rejudge(b *bundle.Bundle) (verdict verdicts.Verdict, same bool, err error) 
 	}
 	return judge.Verdict(), bytes.Equal(got, b.VerdictBytes()), nil
 }
-

@@ -153,14 +153,14 @@ func (f *fold) started(s series) []*pod {
 	return []*pod{p}
 }
 
-// lookFurther asks for a longer range of the pods that have a new target, and
-// counts those targets again.
+// lookFurther asks for a longer range of the pods that have something new, and
+// counts their targets again.
 func (f *fold) lookFurther(counters ratio, ask func([]*labels.Matcher) ([]series, error)) error {
 	pods := map[string][]string{} // by the label that names them
 	for _, p := range f.pods {
 		for _, t := range p.targets {
-			if t.New && len(p.row.Pod) <= maxValue {
-				pods[p.label] = append(pods[p.label], p.row.Pod)
+			if _, err := literal(p.label, []string{p.row.Pod}); f.isNew(t) && (err == nil || p.label == "") {
+				pods[p.label] = append(pods[p.label], p.row.Pod) // a name that no query can carry stays new
 			}
 		}
 	}
@@ -184,11 +184,18 @@ func (f *fold) lookFurther(counters ratio, ask func([]*labels.Matcher) ([]series
 	return nil
 }
 
-// recount gives targets that were new the series of a longer range.
+// isNew reports whether a target, or one of its series, has its first sample of
+// the range in the fold. A series that was silent for long may have been there
+// too: counting it from 0 would count its whole past again.
+func (f *fold) isNew(t *target) bool {
+	return slices.ContainsFunc(t.Series, func(s analysis.CounterSeries) bool { return s.Samples[0].T.After(f.query.Fold.Start) })
+}
+
+// recount gives targets that had something new the series of a longer range.
 func (f *fold) recount(counters []series) {
 	longer := map[*target][]analysis.CounterSeries{}
 	for _, s := range counters {
-		if t := f.target(s); t.New {
+		if t := f.target(s); f.isNew(t) {
 			longer[t] = append(longer[t], s.CounterSeries)
 		}
 	}

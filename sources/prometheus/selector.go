@@ -84,8 +84,8 @@ func literal(label string, values []string) (*labels.Matcher, error) {
 			return nil, fmt.Errorf("an empty value would match whatever lacks the label %s", label)
 		case len(v) > maxValue:
 			return nil, fmt.Errorf("a value of %d bytes is over the limit of %d", len(v), maxValue)
-		case !utf8.ValidString(v):
-			return nil, fmt.Errorf("%q is no UTF-8, which no label value is without", v)
+		case !utf8.ValidString(v) || strings.ContainsRune(v, utf8.RuneError): // the parser refuses U+FFFD itself
+			return nil, fmt.Errorf("%q is no valid UTF-8, as every label value is", v)
 		}
 		quoted[i] = regexp.QuoteMeta(v)
 	}

@@ -71,9 +71,7 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 		if row.Received == 0 && !row.Fresh {
 			continue
 		}
-		if n := countUntil(pod.Starts, q.Fold.End, func(t time.Time) time.Time { return t }); n > 0 {
-			row.PodStart = pod.Starts[n-1]
-		}
+		row.PodStart = started(pod, t)
 		rows = append(rows, row)
 	}
 	return analysis.Answer{Rows: add(rows)}, nil
@@ -235,6 +233,22 @@ func fresh(pod Pod, signal []picked, fold analysis.Fold) bool {
 		}
 	}
 	return false
+}
+
+// started returns the newest start that the target's samples tell of: a restart is
+// not heard of before the first sample after it.
+func started(pod Pod, t analysis.Target) time.Time {
+	var newest time.Time
+	for _, series := range t.Series {
+		if last := series.Samples[len(series.Samples)-1].T; last.After(newest) {
+			newest = last
+		}
+	}
+	n := countUntil(pod.Starts, newest, func(t time.Time) time.Time { return t })
+	if n == 0 {
+		return time.Time{}
+	}
+	return pod.Starts[n-1]
 }
 
 // recent drops what lies before since, except the last such sample of each series:

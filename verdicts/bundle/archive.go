@@ -30,14 +30,15 @@ func eachMember(archive io.Reader, limit int64, f func(name string, size int64, 
 		if err != nil {
 			return err
 		}
-		at := slices.Index(members[place:], name)
-		if at < 0 {
-			return corrupt("%q does not belong here", name)
+		for place < len(members) && members[place] != name {
+			if members[place] != eventJSON {
+				return corrupt("%s is missing", members[place])
+			}
+			place++
 		}
-		if at > 0 && members[place] != eventJSON || at > 1 {
-			return corrupt("%s is missing", members[place+min(at-1, 1)])
+		if place++; place > len(members) {
+			return corrupt("%s is there twice", name)
 		}
-		place += at + 1
 		if limit -= blockSize + size + padding(size); limit < 0 || size > maxSmall && name != looksJSONL {
 			return corrupt("%s says that it has %d bytes, too many for this file", name, size)
 		}

@@ -49,10 +49,12 @@ const (
 	maxInflated   = 4 << 30  // all members
 	maxSmall      = 16 << 20 // each member but the looks, which alone are streamed
 	maxLine       = 64 << 20 // one look
-	// Telemetry compresses 5 to 250 times. Beyond ratioFree bytes nothing that
-	// inflates to more than maxRatio times the file's size is believed.
-	maxRatio  = 1000
-	ratioFree = 1 << 20
+	// Idle pods compress several thousand times, so that a ratio tells little of a
+	// small file: up to ratioFree bytes, a fraction of a second of work, it is not
+	// asked. Beyond, nothing is believed to inflate to more than maxRatio times
+	// the file's size.
+	maxRatio  = 10_000
+	ratioFree = 256 << 20
 	window    = 4 << 20 // of the compressor: the memory that reading costs
 )
 

@@ -100,7 +100,7 @@ func publish(temp string, s Sealed) error {
 		if sum != s.Digest {
 			return ErrExists
 		}
-		return os.Remove(temp)
+		return errors.Join(os.Remove(temp), syncDir(filepath.Dir(s.Path)))
 	case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrCorrupt):
 		return err
 	}

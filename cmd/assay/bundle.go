@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/release-assay/assay/internal/validation"
+	"github.com/release-assay/assay/verdicts/bundle"
+)
+
+func newBundle(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "bundle",
+		Short:   "Fetch and check forensic bundles",
+		Example: "  assay bundle get 7c0f…\n  assay bundle verify 7c0f….tar.zst",
+	}
+	c.AddCommand(newBundleGet(s), newBundleVerify(s))
+	return c
+}
+
+func newBundleGet(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "get VALIDATION [FILE]",
+		Short:   "Download the bundle of a final verdict",
+		Example: "  assay bundle get 7c0f… evidence.tar.zst",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usage(errors.New("bundle get takes a validation or deployment id, and optionally a file name"))
+			}
+			return nil
+		},
+	}
+	server := addServer(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		cl, err := newClient(*server)
+		if err != nil {
+			return err
+		}
+		body, status, err := cl.do(c.Context(), http.MethodGet, "/v1/validations/"+url.PathEscape(args[0])+"/bundle", nil, nil)
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return &exitError{exitTimeout, errors.New(detailOf(body))}
+		}
+		name := filepath.Base(args[0]) + ".tar.zst"
+		if len(args) == 2 {
+			name = args[1]
+		}
+		if err := writeWhole(name, body); err != nil {
+			return internal(err)
+		}
+		if _, err := bundle.Verify(name); err != nil {
+			return internal(fmt.Errorf("%s arrived damaged: %w", name, err))
+		}
+		fmt.Fprintln(s.out, name)
+		return nil
+	}
+	return c
+}
+
+// writeWhole writes a file so that it is either whole or not there.
+func writeWhole(name string, data []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(name), ".assay-*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), name)
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+	}
+	return err
+}
+
+func newBundleVerify(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "verify FILE",
+		Short:   "Check every byte of a bundle",
+		Example: "  assay bundle verify 7c0f….tar.zst",
+		Args:    exactArgs(1, "one bundle file"),
+	}
+	output := addOutput(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		report, err := bundle.Verify(args[0])
+		if err != nil {
+			return internal(fmt.Errorf("%s: %w", args[0], err))
+		}
+		if *output == "json" {
+			return json.NewEncoder(s.out).Encode(report)
+		}
+		fmt.Fprintf(s.out, "intact: %s of validation %s, %d looks\n%s\n", report.Verdict, report.Validation, report.Looks, report.Digest)
+		return nil
+	}
+	return c
+}
+
+func newRejudge(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rejudge FILE",
+		Short: "Judge a bundle again, offline, and compare byte for byte",
+		Long: `Rejudge checks a bundle and runs the judge over the evidence in it, exactly as the
+service did. It succeeds if the same verdict comes out, byte for byte; its exit code
+does not say which verdict that is.`,
+		Example: "  assay rejudge 7c0f….tar.zst",
+		Args:    exactArgs(1, "one bundle file"),
+	}
+	output := addOutput(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if _, err := bundle.Verify(args[0]); err != nil {
+			return internal(fmt.Errorf("%s: %w", args[0], err))
+		}
+		b, err := bundle.Open(args[0])
+		if err != nil {
+			return internal(err)
+		}
+		defer b.Close()
+		verdict, same, err := validation.Rejudge(b)
+		if err != nil {
+			return internal(fmt.Errorf("%s: %w", args[0], err))
+		}
+		if *output == "json" {
+			if err := json.NewEncoder(s.out).Encode(map[string]any{"same": same, "verdict": verdict}); err != nil {
+				return err
+			}
+		} else if same {
+			fmt.Fprintf(s.out, "reproduced: %s (%s), byte for byte\n", verdict.Verdict, verdict.ReasonCode)
+		}
+		if !same {
+			return internal(fmt.Errorf("%s: the bundle holds %s, judged again it is %s (%s)", args[0], b.Verdict.Verdict, verdict.Verdict, verdict.ReasonCode))
+		}
+		return nil
+	}
+	return c
+}

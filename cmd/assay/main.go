@@ -1,0 +1,42 @@
+// Command assay judges releases: it compares a canary with its baseline on the
+// service's own objectives and answers promote, rollback or hold.
+//
+// This package is the wiring: flags, configuration, the tables that name every
+// source and sink, the goroutines and the clock. What it wires does not know it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(int(code))
+}
+
+// run runs one command line and returns its exit code; tests call it in process.
+func run(ctx context.Context, args []string, s streams) exitCode {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var coded *exitError
+	if errors.As(err, &coded) {
+		if coded.err != nil {
+			fmt.Fprintln(s.err, "assay:", coded.err)
+		}
+		return coded.code
+	}
+	fmt.Fprintln(s.err, "assay:", err)
+	return exitUsage // what cobra itself refuses: unknown commands and flags
+}

@@ -1,0 +1,190 @@
+package gather
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/sources"
+)
+
+// minutes is a source of history that has a sum for every minute.
+func minutes(f *fake) (asked func() int) {
+	var mu sync.Mutex
+	n := 0
+	f.history = func(_ context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		for at := q.From.Add(time.Minute - 1).Truncate(time.Minute); !at.Add(time.Minute).After(q.To); at = at.Add(time.Minute) {
+			sums = append(sums, analysis.MinuteSum{Minute: at, Pod: "a", Exposure: 1})
+		}
+		return sums, nil
+	}
+	return func() int { mu.Lock(); defer mu.Unlock(); return n }
+}
+
+func historyOf(from, to time.Time) analysis.HistoryQuery {
+	return analysis.HistoryQuery{Signal: signal("prom"), Matches: []analysis.Match{{Name: analysis.AttrService, Values: []string{"checkout"}}}, From: from, To: to}
+}
+
+func checkMinutes(t *testing.T, sums []analysis.MinuteSum, from, to time.Time) {
+	t.Helper()
+	if want := int(to.Sub(from) / time.Minute); len(sums) != want {
+		t.Fatalf("%d minutes, want %d", len(sums), want)
+	}
+	for i, s := range sums {
+		if !s.Minute.Equal(from.Add(time.Duration(i) * time.Minute)) {
+			t.Fatalf("minute %d is %v", i, s.Minute)
+		}
+	}
+}
+
+func TestHistoryIsKeptByTheHour(t *testing.T) {
+	f := new(fake)
+	asked := minutes(f)
+	g := New(table(map[string]*fake{"prom": f}), Options{})
+	from, to := noon.Add(-5*time.Hour+20*time.Minute), noon.Add(20*time.Minute)
+	for _, test := range []struct {
+		name     string
+		from, to time.Time
+		want     int // questions
+	}{
+		{"first", from, to, 6},
+		{"again: what is at both ends is asked again", from, to, 2},
+		{"a minute later", from.Add(time.Minute), to.Add(time.Minute), 2},
+		{"the last hour is not settled", noon.Add(-2 * time.Hour), noon.Add(time.Hour), 1},
+		{"nor is it now", noon, noon.Add(time.Hour), 1},
+		{"now it is, and is asked once more", noon, noon.Add(time.Hour + settled), 2},
+		{"kept", noon, noon.Add(time.Hour + settled), 1},
+		{"nothing", noon, noon, 0},
+	} {
+		before := asked()
+		sums, err := g.History(context.Background(), historyOf(test.from, test.to))
+		if err != nil || asked()-before != test.want {
+			t.Fatalf("%s: %d questions, want %d (%v)", test.name, asked()-before, test.want, err)
+		}
+		checkMinutes(t, sums, test.from, test.to)
+	}
+	other := historyOf(from, to)
+	other.Signal.Name = "the same by another name"
+	before := asked()
+	if _, err := g.History(context.Background(), other); err != nil || asked()-before != 2 {
+		t.Errorf("another name: %d questions, %v", asked()-before, err)
+	}
+	other.Matches[0].Values = []string{"cart"}
+	if _, err := g.History(context.Background(), other); err != nil || asked()-before != 8 {
+		t.Errorf("another service: %d questions, %v", asked()-before, err)
+	}
+}
+
+func TestHistoryKeepsItsBudget(t *testing.T) {
+	f := new(fake)
+	minutes(f)
+	g := New(table(map[string]*fake{"prom": f}), Options{HistorySums: 200})
+	sums, err := g.History(context.Background(), historyOf(noon.Add(-24*time.Hour), noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMinutes(t, sums, noon.Add(-3*time.Hour), noon)
+}
+
+func TestTheCacheIsLimited(t *testing.T) {
+	f := new(fake)
+	asked := minutes(f)
+	g := New(table(map[string]*fake{"prom": f}), Options{CachedSums: 4*61 + 1})
+	to := noon.Add(settled)
+	for range 3 {
+		if _, err := g.History(context.Background(), historyOf(noon.Add(-24*time.Hour), to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(g.history.windows); n != 4 || g.history.used.Len() != 4 || g.history.sums != 4*61 {
+		t.Errorf("%d windows with %d sums are kept", n, g.history.sums)
+	}
+	before := asked()
+	if _, err := g.History(context.Background(), historyOf(noon.Add(-24*time.Hour), noon.Add(-20*time.Hour).Add(settled))); err != nil || asked()-before != 1 {
+		t.Errorf("the hours used last were asked again: %d, %v", asked()-before, err)
+	}
+}
+
+func TestHistoryIsAskedOnce(t *testing.T) {
+	f := new(fake)
+	asked := minutes(f)
+	answer := f.history
+	release := make(chan struct{})
+	f.history = func(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+		<-release
+		return answer(ctx, q)
+	}
+	g := New(table(map[string]*fake{"prom": f}), Options{})
+	var wait sync.WaitGroup
+	for range 20 {
+		wait.Go(func() {
+			sums, err := g.History(context.Background(), historyOf(noon.Add(-time.Hour), noon.Add(settled)))
+			if err != nil || len(sums) != 65 {
+				t.Errorf("%d minutes, %v", len(sums), err)
+			}
+		})
+	}
+	close(release)
+	wait.Wait()
+	if n := asked(); n >= 20+1+20 { // the settled hour once; the end, which is not kept, at most once each
+		t.Errorf("%d questions", n)
+	}
+}
+
+// One who gives up does not take the others with him.
+func TestHistoryOutlivesItsAsker(t *testing.T) {
+	f := new(fake)
+	minutes(f)
+	answer := f.history
+	first := make(chan struct{})
+	f.history = func(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+		select {
+		case <-first:
+			return answer(ctx, q)
+		default:
+		}
+		close(first)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	g := New(table(map[string]*fake{"prom": f}), Options{})
+	q := historyOf(noon.Add(-time.Hour), noon)
+	hasty, give := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if _, err := g.History(hasty, q); err == nil || sources.KindOf(err) != sources.Unavailable {
+			t.Errorf("the hasty one got %v", err)
+		}
+	})
+	<-first
+	wait.Go(func() {
+		if sums, err := g.History(context.Background(), q); err != nil || len(sums) != 60 {
+			t.Errorf("the patient one got %d minutes, %v", len(sums), err)
+		}
+	})
+	give()
+	wait.Wait()
+}
+
+func TestHistoryFails(t *testing.T) {
+	n := 0
+	f := &fake{history: func(context.Context, analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+		n++
+		return nil, errors.New("no")
+	}}
+	g := New(table(map[string]*fake{"prom": f}), Options{})
+	for range 2 {
+		if _, err := g.History(context.Background(), historyOf(noon.Add(-3*time.Hour), noon)); err == nil || sources.KindOf(err) != sources.Unavailable {
+			t.Error(err)
+		}
+	}
+	if n != 2 { // the newest hour, each time
+		t.Errorf("%d questions", n)
+	}
+}

@@ -1,0 +1,77 @@
+package gather
+
+import (
+	"slices"
+
+	"github.com/release-assay/assay/analysis"
+)
+
+// A part is the answer to one question of a request.
+type part struct {
+	*question
+	answer analysis.Answer
+	err    error
+}
+
+// join makes the result of a request from the answers to its questions. Where one
+// arm failed nothing was learned: half a comparison is none.
+func join(r Request, parts []part) Result {
+	e := analysis.Evidence{Objective: r.Objective, Fold: r.Query.Fold, Source: r.Query.Signal.Source, Rows: []analysis.ArmRow{}}
+	slices.SortFunc(parts, func(a, b part) int { return int(a.arms[0]) - int(b.arms[0]) }) // they came in any order
+	for _, p := range parts {
+		if p.err != nil {
+			return Result{Err: p.err}
+		}
+	}
+	for _, p := range parts {
+		for _, arm := range p.arms {
+			e.Rows = append(e.Rows, p.rows(arm, r)...)
+		}
+		e.Partial = e.Partial || p.answer.Partial
+		e.Warnings = append(e.Warnings, p.answer.Warnings...)
+		e.Rendered = append(e.Rendered, p.answer.Rendered...)
+	}
+	if len(e.Warnings) > 0 {
+		e.Warnings = union(e.Warnings)
+	}
+	slices.SortFunc(e.Rows, compareRows)
+	return Result{Evidence: e}
+}
+
+// rows returns the rows that belong to an arm. A row that belongs to both is in
+// both: analysis finds the overlap.
+func (p part) rows(arm analysis.Arm, r Request) []analysis.ArmRow {
+	cohort := r.Cohorts.Of(arm)
+	version := slices.Index(p.query.Observe, analysis.AttrVersion)
+	var rows []analysis.ArmRow
+	for _, row := range p.answer.Rows {
+		if !belongs(row, p.query.Matches, cohort) {
+			continue
+		}
+		bad, exposure := row.Counted(arm, r.DeployedAt)
+		a := analysis.ArmRow{Arm: arm, Pod: row.Pod, PodStart: row.PodStart, Bad: bad, Exposure: exposure, Received: row.Received, Fresh: row.Fresh}
+		if version >= 0 && version < len(row.Observed) {
+			a.Version = row.Observed[version]
+		}
+		rows = append(rows, a)
+	}
+	return rows
+}
+
+// belongs reports whether a row of a merged answer is one that the question of
+// its own, with these matches, would have got for a cohort.
+func belongs(row analysis.Row, own []analysis.Match, cohort analysis.Cohort) bool {
+	if len(row.Values) != len(own) {
+		return false
+	}
+	for i, m := range own {
+		if want, ok := cohort[m.Name]; ok {
+			if row.Values[i] != want {
+				return false
+			}
+		} else if !slices.Contains(m.Values, row.Values[i]) {
+			return false
+		}
+	}
+	return true
+}

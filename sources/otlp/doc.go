@@ -1,0 +1,37 @@
+// Package otlp is the source to which telemetry is pushed: a receiver of
+// OpenTelemetry metrics over gRPC and HTTP that keeps rolling windows in memory
+// and answers questions from them. With it Assay needs no other server.
+//
+// The story, in the order of the data:
+//
+//  1. [Source.Run] serves OTLP/gRPC and OTLP/HTTP; both end in [Source.Consume],
+//     which is also called in process (the demo, a Kafka topic). Requests are
+//     bounded before they are decoded: bytes after inflating, nesting, messages.
+//  2. Each data point becomes a sample of a series, in the window of the resource
+//     that sent it. Windows are found by service, and keyed by all attributes of
+//     the resource: a pod that is relabelled is another window from then on.
+//     Points of one export are one reading, hence get one instant (align.go).
+//  3. A question selects windows by resource attributes and series by metric and
+//     conditions: who plays which arm is decided when it is asked. Series become
+//     an [analysis.Target] (target.go), and [analysis.IncreaseOf] counts.
+//  4. Raw samples are kept for two hours. Before they go, the signals that a loaded
+//     objective names ([Source.Track]) are summed by minute and kept for a day.
+//
+// Time is the senders' alone: no answer, no eviction and no decision about a
+// sample reads a clock. [Source.Evict] is told the time.
+//
+// An answer never changes. Once a fold was asked for, samples that arrive for it
+// are counted late and dropped (a repeated question must not learn what the first
+// could not know), and so are samples older than what was summed by minute. Hence:
+// ask only for folds that are closed.
+//
+// Counters are sums (cumulative or delta), and the counts and sums of histograms,
+// explicit or exponential. Gauges, and sums that may fall, are kept as signs of
+// life only. A pod whose metric is no counter is left out of the answer, with a
+// warning, so that it counts as missing and not as silent.
+//
+// This package does not receive traces and logs yet (404), keeps nothing on disk
+// (what was pushed in the last seconds before a crash is lost and will be
+// missing), does not authenticate (the default is loopback), does not understand
+// regular expressions, and judges nothing.
+package otlp

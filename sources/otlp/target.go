@@ -1,0 +1,228 @@
+package otlp
+
+import (
+	"slices"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+)
+
+// increase counts what the picked series of one window counted in the fold. It
+// also returns when their counters began, as told by the newest reading (zero:
+// unknown), and how many readings lay inside the fold.
+func increase(picked []counted, fold analysis.Fold, since time.Time, good bool) (inc analysis.Increase, received int, start time.Time) {
+	start0, end, since0 := fold.Start.UnixNano(), fold.End.UnixNano(), nanos(since)
+	cuts := cut(picked, start0, end, since0)
+	if len(cuts) == 0 {
+		return analysis.Increase{}, 0, time.Time{}
+	}
+	target := analysis.Target{Starts: starts(cuts, start0)}
+	exact := exact(cuts)
+	if !exact {
+		target.Starts = append(target.Starts, restarts(cuts)...)
+		slices.SortFunc(target.Starts, time.Time.Compare)
+	}
+	reference, whole := deltaReference(cuts, start0)
+	for _, c := range cuts {
+		target.Series = append(target.Series, c.counter(exact, reference, whole))
+	}
+	inc, received = analysis.IncreaseOf(target, fold, good)
+	return inc, received, newestStart(cuts)
+}
+
+// nanos is since in nanoseconds; the zero time means: forever.
+func nanos(since time.Time) int64 {
+	if since.IsZero() {
+		return 0
+	}
+	return since.UnixNano()
+}
+
+// A slice of a series that a fold may know about.
+type portion struct {
+	counted
+	samples []sample
+}
+
+// cut takes from each series what is known at the fold's end to one who remembers
+// nothing before since. A target with any sample in [since, fold's start] is
+// known, and then the last older sample of its quieter series is a reference, too:
+// an error series may be silent for hours without being born anew. A target
+// without one is new, whatever it sent long ago.
+func cut(picked []counted, start, end, since int64) []portion {
+	var cuts []portion
+	known := false
+	for _, c := range picked {
+		to := c.until(end)
+		from := searchTimes(c.samples[:to], since-1)
+		if from < to && c.samples[from].t <= start {
+			known = true
+		}
+		if c.kind == cumulative && from > 0 {
+			from--
+		}
+		if from < to {
+			cuts = append(cuts, portion{c, c.samples[from:to]})
+		}
+	}
+	if known {
+		return cuts
+	}
+	fresh := cuts[:0]
+	for _, c := range cuts {
+		if c.samples[0].t < since {
+			c.samples = c.samples[1:]
+		}
+		if len(c.samples) > 0 {
+			fresh = append(fresh, c)
+		}
+	}
+	return fresh
+}
+
+// restarted reports whether the counter began anew between two of its samples.
+// A start that changes without that is an exporter's rounding.
+func restarted(before, after sample) bool { return after.start > before.t }
+
+// exact reports whether start times alone tell of every reset. Then each series is
+// counted by its own: since a start may be that of the series (its first event) and
+// not of the process, one series' new start must not reset the others.
+func exact(cuts []portion) bool {
+	for _, c := range cuts {
+		if c.kind == delta {
+			continue
+		}
+		for i, s := range c.samples {
+			if s.start == 0 {
+				return false
+			}
+			if i > 0 && s.v < c.samples[i-1].v && !restarted(c.samples[i-1], s) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// counter turns the portion into a cumulative series. Where start times are exact,
+// a restart goes on counting instead of falling.
+func (c portion) counter(exact bool, reference int64, whole bool) analysis.CounterSeries {
+	out := analysis.CounterSeries{Event: c.event, Total: c.total, Samples: make([]analysis.Sample, 0, len(c.samples)+1)}
+	if whole && reference < c.samples[0].t {
+		out.Samples = append(out.Samples, analysis.Sample{T: instant(reference)})
+	}
+	var sum float64
+	for i, s := range c.samples {
+		switch {
+		case c.kind == delta:
+			sum += s.v
+		case exact && i > 0 && !restarted(c.samples[i-1], s):
+			sum += s.v - c.samples[i-1].v
+		case exact:
+			sum += s.v
+		default:
+			sum = s.v
+		}
+		out.Samples = append(out.Samples, analysis.Sample{T: instant(s.t), V: sum})
+	}
+	return out
+}
+
+// starts returns when a target that is new in this fold began to count, if its
+// first reading tells: the earliest start among its series. A start at the time of
+// the sample itself means that the sender does not know it.
+func starts(cuts []portion, foldStart int64) []time.Time {
+	first := firstReading(cuts)
+	if first <= foldStart {
+		return nil // not new: its first reading is a reference
+	}
+	var earliest int64
+	for _, c := range cuts {
+		s := c.samples[0]
+		if s.t == first && s.start > 0 && s.start < s.t && (earliest == 0 || s.start < earliest) {
+			earliest = s.start
+		}
+	}
+	if earliest == 0 {
+		return nil
+	}
+	return []time.Time{instant(earliest)}
+}
+
+func firstReading(cuts []portion) int64 {
+	first := cuts[0].samples[0].t
+	for _, c := range cuts {
+		first = min(first, c.samples[0].t)
+	}
+	return first
+}
+
+// deltaReference returns the instant at which a new target of increments certainly
+// stood at zero, if that was before the fold: an increment counts in full from its
+// own start, however old the pod is.
+func deltaReference(cuts []portion, foldStart int64) (int64, bool) {
+	first := firstReading(cuts)
+	if first <= foldStart {
+		return 0, false
+	}
+	earliest := first
+	for _, c := range cuts {
+		s := c.samples[0]
+		if c.kind != delta {
+			return 0, false
+		}
+		if s.t == first {
+			if s.start == 0 {
+				return 0, false
+			}
+			earliest = min(earliest, s.start)
+		}
+	}
+	return earliest, earliest <= foldStart
+}
+
+// restarts returns the fewest instants that explain all new starts: one restart of
+// a process gives its series different starts, and those come back one by one.
+func restarts(cuts []portion) []time.Time {
+	type gap struct{ after, start int64 }
+	var gaps []gap
+	for _, c := range cuts {
+		if c.kind == delta {
+			continue
+		}
+		for i := 1; i < len(c.samples); i++ {
+			if restarted(c.samples[i-1], c.samples[i]) {
+				gaps = append(gaps, gap{c.samples[i-1].t, c.samples[i].start})
+			}
+		}
+	}
+	slices.SortFunc(gaps, func(a, b gap) int { return int(min(max(a.start-b.start, -1), 1)) })
+	var out []time.Time
+	var last int64
+	for _, g := range gaps {
+		if last <= g.after { // not explained by the restart before
+			last = g.start
+			out = append(out, instant(last))
+		}
+	}
+	return out
+}
+
+// newestStart returns when the process of the newest reading began to count: the
+// earliest start in that reading, since a series may begin later than its process.
+func newestStart(cuts []portion) time.Time {
+	var newest, start int64
+	for _, c := range cuts {
+		newest = max(newest, c.samples[len(c.samples)-1].t)
+	}
+	for _, c := range cuts {
+		s := c.samples[len(c.samples)-1]
+		if c.kind == cumulative && s.t == newest && s.start > 0 && s.start < s.t && (start == 0 || s.start < start) {
+			start = s.start
+		}
+	}
+	if start == 0 {
+		return time.Time{}
+	}
+	return instant(start)
+}
