@@ -34,8 +34,8 @@ func newArmCoverage() armCoverage {
 // this arm only.
 func (c *armCoverage) fold(k int, rows []ArmRow) {
 	reporting := 0
-	for i := range rows { // a pod has several rows where it was seen with several versions
-		if rows[i].Received > 0 && (i == 0 || !reports(rows[:i], rows[i].Pod)) {
+	for i := range rows { // sorted by pod; one with several versions has several rows
+		if rows[i].Received > 0 && !(i > 0 && rows[i-1].Pod == rows[i].Pod && rows[i-1].Received > 0) {
 			reporting++
 		}
 	}

@@ -129,7 +129,7 @@ func compare(pods []ranked, weight float64) stats.Row {
 		}
 		return strings.Compare(a.sum.Pod, b.sum.Pod)
 	})
-	size := max(1, int(math.Round(weight*float64(len(pods)))))
+	size := max(1, min(len(pods)-1, int(math.Round(weight*float64(len(pods)))))) // somebody must be left to compare with
 	var row stats.Row
 	for i, p := range pods {
 		if i < size {

@@ -98,7 +98,7 @@ func newBundleVerify(s streams) *cobra.Command {
 		if *output == "json" {
 			return json.NewEncoder(s.out).Encode(report)
 		}
-		fmt.Fprintf(s.out, "intact: %s of validation %s, %d looks\n%s\n", report.Verdict, report.Validation, report.Looks, report.Digest)
+		fmt.Fprintf(s.out, "intact: %s of validation %s, %d looks\n%s\n", report.Verdict, report.Manifest.Validation, report.Looks, report.Digest)
 		return nil
 	}
 	return c

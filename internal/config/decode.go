@@ -137,25 +137,28 @@ type field struct {
 	needed bool
 }
 
-// fields lists the keys of a struct type by name, in the way of the yaml package;
-// open says that it takes any other key too (an inline map).
-func fields(t reflect.Type) (names []string, byName map[string]field, open bool) {
+// fields lists the keys of a struct type by name, in the way of the yaml package.
+// A type with an inline map takes any other key too: rest is the type of its
+// values, or nil.
+func fields(t reflect.Type) (names []string, byName map[string]field, rest reflect.Type) {
 	byName = map[string]field{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if strings.Contains(options, "inline") {
 			if f.Type.Kind() == reflect.Map {
-				open = true
+				rest = f.Type.Elem()
 				continue
 			}
-			inner, innerByName, innerOpen := fields(f.Type)
+			inner, innerByName, innerRest := fields(f.Type)
 			for _, key := range inner {
 				in := innerByName[key]
 				in.index = append([]int{i}, in.index...)
 				names, byName[key] = append(names, key), in
 			}
-			open = open || innerOpen
+			if innerRest != nil {
+				rest = innerRest
+			}
 			continue
 		}
 		if name == "-" || !f.IsExported() {
@@ -167,7 +170,7 @@ func fields(t reflect.Type) (names []string, byName map[string]field, open bool)
 		names = append(names, name)
 		byName[name] = field{index: []int{i}, typ: f.Type, needed: f.Tag.Get("need") == "true"}
 	}
-	return names, byName, open
+	return names, byName, rest
 }
 
 // An entry is one key of a mapping and its value.
@@ -208,7 +211,11 @@ func (d *document) entries(n *yaml.Node, path string) []entry {
 }
 
 func (d *document) structure(n *yaml.Node, path string, v reflect.Value) {
-	names, byName, _ := fields(v.Type())
+	names, byName, rest := fields(v.Type())
+	if rest != nil {
+		d.foreign(n, path, v)
+		return
+	}
 	seen := map[string]bool{}
 	for _, e := range d.entries(n, path) {
 		f, known := byName[e.name]
@@ -381,12 +388,14 @@ func (d *document) keys(n *yaml.Node, path string, t reflect.Type) {
 			d.keys(e.value, e.path, t.Elem())
 		}
 	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode && t != nodeType:
-		names, byName, open := fields(t)
+		names, byName, rest := fields(t)
 		for _, e := range d.entries(n, path) {
-			f, known := byName[e.name]
-			if known {
+			switch f, known := byName[e.name]; {
+			case known:
 				d.keys(e.value, e.path, f.typ)
-			} else if !open {
+			case rest != nil:
+				d.keys(e.value, e.path, rest)
+			default:
 				d.unknownKey(e, names, byName)
 			}
 		}

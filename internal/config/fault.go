@@ -62,8 +62,7 @@ func (fs Faults) err() error {
 			return a.File < b.File
 		case a.Line != b.Line:
 			return a.Line < b.Line
-		}
-		if a.Column != b.Column {
+		case a.Column != b.Column:
 			return a.Column < b.Column
 		}
 		return a.Path < b.Path

@@ -99,6 +99,7 @@ sources:
       basic_auth: {username: assay, password: "${env:ASSAY_TEST_SECRET}"}
       proxy_url: http://proxy:3128
       tls_config: {insecure_skip_verify: true}
+      http_headers: {X-Scope-OrgID: {values: [shop]}}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +115,8 @@ sources:
 		t.Errorf("%+v", got)
 	}
 	// The foreign block has its own defaults (FollowRedirects).
-	if h := got.HTTP; h.BasicAuth == nil || h.BasicAuth.Password != "hunter2" || h.ProxyURL.Host != "proxy:3128" || !h.TLSConfig.InsecureSkipVerify || !h.FollowRedirects {
+	if h := got.HTTP; h.BasicAuth == nil || h.BasicAuth.Password != "hunter2" || h.ProxyURL.Host != "proxy:3128" || !h.TLSConfig.InsecureSkipVerify || !h.FollowRedirects ||
+		h.HTTPHeaders.Headers["X-Scope-OrgID"].Values[0] != "shop" {
 		t.Errorf("%+v", h)
 	}
 	// A source that nobody wrote about keeps its options.
@@ -132,6 +134,8 @@ func TestSourceDecodeMistakes(t *testing.T) {
 		{"needed key", "timeout: 3s", "assay.yaml:2:3: sources.prom-main.url: is required"},
 		{"unknown key in a block that reads itself", "url: http://p:9090\n    http: {basic_auth: {user: assay}}",
 			`assay.yaml:5:25: sources.prom-main.http.basic_auth.user: unknown key (legal: password, password_file, password_ref, username, username_file, username_ref)`},
+		{"unknown key under a key of any name", "url: http://p:9090\n    http: {http_headers: {X-Scope-OrgID: {value: [shop]}}}",
+			`assay.yaml:5:43: sources.prom-main.http.http_headers.X-Scope-OrgID.value: unknown key (legal: files, secrets, values); did you mean values?`},
 		{"what such a block refuses", "url: http://p:9090\n    http: {bearer_token: a, bearer_token_file: b}",
 			"assay.yaml:5:11: sources.prom-main.http: at most one of bearer_token & bearer_token_file must be configured"},
 		{"what such a block refuses about a secret", `url: http://p:9090
@@ -180,5 +184,84 @@ func TestNearest(t *testing.T) {
 		if got := nearest(word, list); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
 		}
+	}
+}
+
+// everyType is what an adapter may ask for, beyond what the process file itself does.
+type everyType struct {
+	Whole   int8               `yaml:"whole"`
+	Share   float64            `yaml:"share"`
+	Yes     *bool              `yaml:"yes"`
+	Text    sloDuration        `yaml:"text"`
+	Any     map[string]any     `yaml:"any"`
+	Lists   [][]string         `yaml:"lists"`
+	Headers promconfig.Header  `yaml:"headers"`
+	Free    promconfig.Headers `yaml:"free"`
+	Later   later              `yaml:"later"`
+	Plain   string
+	hidden  string // no key
+	Skipped string `yaml:"-"`
+	inlined `yaml:",inline"`
+}
+
+type inlined struct {
+	Inner string            `yaml:"inner" need:"true"`
+	Rest  map[string]string `yaml:"-"`
+}
+
+func decodeText(text string, into any) error {
+	docs := parseDocuments("adapter.yaml", []byte(text))
+	docs[0].decode(docs[0].root, "", into)
+	return docs[0].faults.err()
+}
+
+func TestDecodeEveryType(t *testing.T) {
+	var got everyType
+	err := decodeText(`
+whole: -7
+share: 1
+yes: true
+text: 4w
+any: {a: [1, two]}
+lists: [[a], []]
+headers: {values: [x]}
+free: {X-Any: {values: [y]}}
+plain: 2026-11-23
+inner: in
+`, &got)
+	yes := true
+	want := everyType{
+		Whole: -7, Share: 1, Yes: &yes, Text: "4w", Any: map[string]any{"a": []any{1, "two"}},
+		Lists: [][]string{{"a"}, {}}, Headers: promconfig.Header{Values: []string{"x"}},
+		Free: promconfig.Headers{Headers: map[string]promconfig.Header{"X-Any": {Values: []string{"y"}}}}, Plain: "2026-11-23", inlined: inlined{Inner: "in"},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, %v, want\n%+v", got, err, want)
+	}
+	err = decodeText(`
+whole: 128
+share: .inf
+yes: yes please
+text: [4w]
+lists: [~, b]
+headers: {secret: [x]}
+later: soon
+hidden: x
+skipped: x
+`, &got)
+	want2 := strings.TrimSpace(`
+adapter.yaml:2:1: inner: is required
+adapter.yaml:2:8: whole: 128 is too large a number
+adapter.yaml:3:8: share: .inf is no finite number
+adapter.yaml:4:6: yes: is the text "yes please", must be true or false
+adapter.yaml:5:7: text: is a list, must be a text
+adapter.yaml:6:9: lists[0]: is empty
+adapter.yaml:6:12: lists[1]: is the text "b", must be a list
+adapter.yaml:7:11: headers.secret: unknown key (legal: files, secrets, values); did you mean secrets?
+adapter.yaml:8:1: later: is not known to this version
+adapter.yaml:9:1: hidden: unknown key (legal: any, free, headers, inner, lists, plain, share, text, whole, yes)
+adapter.yaml:10:1: skipped: unknown key (legal: any, free, headers, inner, lists, plain, share, text, whole, yes)`)
+	if err == nil || err.Error() != want2 {
+		t.Errorf("got\n%v\nwant\n%s", err, want2)
 	}
 }

@@ -8,9 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/sources"
 )
+
+// Whoever starts a goroutine waits for it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A fake is a source over a list of pods that count the same in every fold.
 type fake struct {

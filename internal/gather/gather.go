@@ -121,10 +121,11 @@ func (g *Gatherer) Rows(ctx context.Context, requests []Request) []Result {
 
 	var mu sync.Mutex
 	g.run(ctx, merge(questions, g.opts.Services), func(asked *merged, answer analysis.Answer, err error) {
+		sorted := sortByWho(asked.query, answer.Rows)
 		mu.Lock()
 		defer mu.Unlock()
 		for _, q := range asked.questions {
-			parts[q.request] = append(parts[q.request], part{q, answer, err})
+			parts[q.request] = append(parts[q.request], part{q, answer, sorted, err})
 		}
 	})
 	for i, r := range requests {

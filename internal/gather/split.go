@@ -10,7 +10,39 @@ import (
 type part struct {
 	*question
 	answer analysis.Answer
+	byWho  byWho
 	err    error
+}
+
+// byWho finds the rows of one cohort in an answer for many: they are kept by the
+// value of the first attribute that may have many values.
+type byWho struct {
+	name string
+	rows map[string][]analysis.Row
+}
+
+func sortByWho(q analysis.Query, rows []analysis.Row) byWho {
+	for i, m := range q.Matches {
+		if many[m.Name] == 0 {
+			continue
+		}
+		b := byWho{m.Name, map[string][]analysis.Row{}}
+		for _, row := range rows {
+			if len(row.Values) == len(q.Matches) {
+				b.rows[row.Values[i]] = append(b.rows[row.Values[i]], row)
+			}
+		}
+		return b
+	}
+	return byWho{}
+}
+
+// candidates returns the rows among which those of a cohort are.
+func (p part) candidates(cohort analysis.Cohort) []analysis.Row {
+	if value, ok := cohort[p.byWho.name]; ok {
+		return p.byWho.rows[value]
+	}
+	return p.answer.Rows
 }
 
 // join makes the result of a request from the answers to its questions. Where one
@@ -44,7 +76,7 @@ func (p part) rows(arm analysis.Arm, r Request) []analysis.ArmRow {
 	cohort := r.Cohorts.Of(arm)
 	version := slices.Index(p.query.Observe, analysis.AttrVersion)
 	var rows []analysis.ArmRow
-	for _, row := range p.answer.Rows {
+	for _, row := range p.candidates(cohort) {
 		if !belongs(row, p.query.Matches, cohort) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -125,11 +126,11 @@ func readCDEvent(e envelope) (cdEvent, *Rejection) {
 			return c, schema("context.timestamp", "%s, but the CloudEvent's time is %s", c.Context.Timestamp, clip(v))
 		}
 	}
-	for path, text := range map[string]string{
-		"context.chainId": c.Context.ChainID, "context.schemaUri": c.Context.SchemaURI, "subject.source": c.Subject.Source,
+	for _, text := range []struct{ path, value string }{
+		{"context.chainId", c.Context.ChainID}, {"context.schemaUri", c.Context.SchemaURI}, {"subject.source", c.Subject.Source},
 	} {
-		if err := checkText(text, maxSource); err != nil {
-			return c, schema(path, "%v", err)
+		if err := checkText(text.value, maxSource); err != nil {
+			return c, schema(text.path, "%v", err)
 		}
 	}
 	return c, nil
@@ -147,10 +148,9 @@ func newerSpec(e envelope) *Rejection {
 	if json.Unmarshal(e.data, &peek) != nil {
 		return nil
 	}
-	for path, v := range map[string]string{"specversion": peek.Context.SpecVersion, "version": peek.Context.Version} {
-		if major, _, _ := strings.Cut(v, "."); v != "" && major != "0" {
-			return &Rejection{Reason: UnsupportedSchema, Path: e.dataAt + ".context." + path, Detail: fmt.Sprintf("CDEvents %s; only 0.x is known to this program", clip(v))}
-		}
+	v := peek.Context.SpecVersion + peek.Context.Version // one of them
+	if major, _, _ := strings.Cut(v, "."); v != "" && major != "0" {
+		return &Rejection{Reason: UnsupportedSchema, Path: e.dataAt + ".context.specversion", Detail: fmt.Sprintf("CDEvents %s; only 0.x is known to this program", clip(v))}
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func newerSpec(e envelope) *Rejection {
 // the data (readCDEvent), so the data in canonical form (RFC 8785) says it all;
 // what bridges add on the way, like traceparent, is no content.
 func contentHash(data []byte) (string, error) {
-	canonical := jsontext.Value(strings.Clone(string(data)))
+	canonical := jsontext.Value(bytes.Clone(data))
 	if err := canonical.Canonicalize(); err != nil {
 		return "", err
 	}

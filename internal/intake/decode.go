@@ -14,45 +14,53 @@ import (
 // Decode reads a deployment event. It is pure: whether the event is too old, is an
 // orphan or comes from somebody who may not send it is decided later, with a clock
 // and a policy. It never panics; input on which it would is Poison.
-func Decode(m Message, l Limits) (d Decoded, rejection *Rejection) {
+func Decode(m Message, l Limits) (Decoded, *Rejection) {
 	var e envelope
+	return survive(&e, func() (Decoded, *Rejection) {
+		var rejection *Rejection
+		if e, rejection = open(m, l); rejection != nil {
+			return Decoded{}, rejection
+		}
+		kind, known, rejection := kindOf(e.attributes["type"])
+		if rejection != nil {
+			return Decoded{}, rejection
+		}
+		c, rejection := readCDEvent(e)
+		if rejection != nil {
+			return Decoded{}, rejection
+		}
+		if !known {
+			return Decoded{Outcome: Ignored, Type: c.Context.Type}, nil
+		}
+		event, rejection := deploymentEvent(kind, c, e.dataAt, l)
+		if rejection != nil {
+			return Decoded{}, rejection
+		}
+		hash, err := contentHash(e.data)
+		if err != nil {
+			return Decoded{}, syntaxFault(err, e.dataAt)
+		}
+		return Decoded{Outcome: Accepted, Type: event.Type, Event: event, ContentHash: hash}, nil
+	})
+}
+
+// survive turns a panic of read into a rejection, and names in every rejection the
+// event that it is about, as far as e came to know it.
+func survive(e *envelope, read func() (Decoded, *Rejection)) (d Decoded, rejection *Rejection) {
 	defer func() {
 		if p := recover(); p != nil {
 			d, rejection = Decoded{}, &Rejection{Reason: Poison, Detail: fmt.Sprintf("the decoder panicked: %.200v", p)}
 		}
-		if rejection != nil {
-			// Only what can stand in a log line and in a row.
-			if checkText(e.source(), maxSource) == nil && checkID(e.id()) == nil {
-				rejection.EventSource, rejection.EventID = e.source(), e.id()
-			}
-			rejection.Detail = clean(rejection.Detail)
+		if rejection == nil {
+			return
 		}
+		// Only what can stand in a log line and in a row.
+		if checkText(e.source(), maxSource) == nil && checkID(e.id()) == nil {
+			rejection.EventSource, rejection.EventID = e.source(), e.id()
+		}
+		rejection.Detail = clean(rejection.Detail)
 	}()
-
-	e, rejection = open(m, l)
-	if rejection != nil {
-		return Decoded{}, rejection
-	}
-	kind, known, rejection := kindOf(e.attributes["type"])
-	if rejection != nil {
-		return Decoded{}, rejection
-	}
-	c, rejection := readCDEvent(e)
-	if rejection != nil {
-		return Decoded{}, rejection
-	}
-	if !known {
-		return Decoded{Outcome: Ignored, Type: c.Context.Type}, nil
-	}
-	event, rejection := deploymentEvent(kind, c, e.dataAt, l)
-	if rejection != nil {
-		return Decoded{}, rejection
-	}
-	hash, err := contentHash(e.data)
-	if err != nil {
-		return Decoded{}, syntaxFault(err, e.dataAt)
-	}
-	return Decoded{Outcome: Accepted, Type: event.Type, Event: event, ContentHash: hash}, nil
+	return read()
 }
 
 // clean keeps the text of an error on one line and bounded.
@@ -139,9 +147,12 @@ func readAssayData(custom jsontext.Value, at string) (assayData, *Rejection) {
 		"startedAt", "warmup", "maxDuration", "policyRef", "changeId", "callbackUrl", "labels"); name != "" {
 		return a, refuse(at, name, meant)
 	}
-	for object, known := range map[string][]string{"step": {"index", "total", "weight"}, "canary": {"version", "selector"}, "baseline": {"version", "selector"}} {
-		if name, meant := misspelt(objects[object], known...); name != "" {
-			return a, refuse(at+"."+object, name, meant)
+	for _, o := range []struct {
+		name  string
+		known []string
+	}{{"step", []string{"index", "total", "weight"}}, {"canary", []string{"version", "selector"}}, {"baseline", []string{"version", "selector"}}} {
+		if name, meant := misspelt(objects[o.name], o.known...); name != "" {
+			return a, refuse(at+"."+o.name, name, meant)
 		}
 	}
 	return a, nil
@@ -263,11 +274,14 @@ func deploymentEvent(kind string, c cdEvent, at string, l Limits) (analysis.Even
 	optional(custom+"policyRef", a.PolicyRef, text(maxID))
 	optional(custom+"changeId", a.ChangeID, text(maxID))
 	optional(custom+"callbackUrl", a.CallbackURL, checkCallback)
-	for path, m := range map[string]map[string]string{"labels": a.Labels, "canary.selector": a.Canary.Selector, "baseline.selector": a.Baseline.Selector} {
+	labels := func(path string, m map[string]string) {
 		if key, err := checkLabels(m, l); err != nil {
 			schema(strings.TrimSuffix(custom+path+"."+key, "."), "%v", err)
 		}
 	}
+	labels("labels", a.Labels)
+	labels("canary.selector", a.Canary.Selector)
+	labels("baseline.selector", a.Baseline.Selector)
 	if fault != nil {
 		return analysis.Event{}, fault
 	}

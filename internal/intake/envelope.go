@@ -3,7 +3,9 @@ package intake
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"mime"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,7 +127,8 @@ func (e *envelope) readStructured(value []byte, l Limits) *Rejection {
 	}
 	headers := e.attributes
 	e.attributes = map[string]string{}
-	for name, v := range members {
+	for _, name := range slices.Sorted(maps.Keys(members)) { // the first fault is always the same
+		v := members[name]
 		if name == "data" || name == "data_base64" || v.Kind() == 'n' {
 			continue
 		}
@@ -148,7 +151,8 @@ func (e *envelope) readStructured(value []byte, l Limits) *Rejection {
 		}
 		e.attributes[name] = text
 	}
-	for name, v := range headers {
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		v := headers[name]
 		if got, ok := e.attributes[name]; ok && got != v {
 			return &Rejection{Reason: Malformed, Path: attributePrefix + name, Detail: "differs from the attribute in the value"}
 		}

@@ -40,6 +40,7 @@ type SASL struct {
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"passwordFile"`
 	PasswordEnv  string `yaml:"passwordEnv"`
+	Password     string `yaml:"-"` // already resolved, instead of the references
 }
 
 const mechanisms = "plain, scram-sha-256 or scram-sha-512"
@@ -75,7 +76,7 @@ func (c Config) Validate() error {
 		if s.Username == "" {
 			fault("sasl.username: missing")
 		}
-		if (s.PasswordFile == "") == (s.PasswordEnv == "") {
+		if s.Password == "" && (s.PasswordFile == "") == (s.PasswordEnv == "") {
 			fault("sasl: name either passwordFile or passwordEnv")
 		}
 	}
@@ -127,6 +128,9 @@ func (t *TLS) config() (*tls.Config, error) {
 }
 
 func (s *SASL) password() (string, error) {
+	if s.Password != "" {
+		return s.Password, nil
+	}
 	if s.PasswordEnv != "" {
 		v := os.Getenv(s.PasswordEnv)
 		if v == "" {

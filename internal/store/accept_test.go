@@ -174,6 +174,21 @@ func TestGapsAndDeadLetters(t *testing.T) {
 	}
 }
 
+func TestUnsupportedIsFoundByItsID(t *testing.T) {
+	s := openTest(t)
+	accept(t, s, Batch{DeadLetters: []DeadLetter{
+		{Reason: "unsupported_schema", Error: "v8", EventID: "e", At: t0}, {Reason: "unsupported_schema", Error: "v9", EventSource: "s", EventID: "e", At: t0},
+		{Reason: "malformed", EventID: "e", At: t0}, {Reason: "malformed", EventID: "f", At: t0},
+	}})
+	want := DeadLetter{ID: 2, Reason: "unsupported_schema", Error: "v9", EventSource: "s", EventID: "e", At: t0}
+	if got, ok, err := s.Unsupported(t.Context(), "e"); !ok || err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
+	}
+	if got, ok, err := s.Unsupported(t.Context(), "f"); ok || err != nil {
+		t.Errorf("another reason: %+v, %v, %v", got, ok, err)
+	}
+}
+
 func TestOrphansWaitAside(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, Batch{Deliveries: []Delivery{delivery(TopicHTTP, 0), delivery(TopicHTTP, 1), delivery(TopicHTTP, 2)}})

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -251,18 +250,10 @@ func (m *model) check(t *rapid.T, s *Store) {
 // TestStoreIsItsModel does random things to a store and to a model of it.
 func TestStoreIsItsModel(t *testing.T) {
 	dir, runs := t.TempDir(), 0
-	first := openAt(t, filepath.Join(dir, "template.db"))
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	template, err := os.ReadFile(first.Path()) // migrating a hundred times would take long
-	if err != nil {
-		t.Fatal(err)
-	}
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
 		path := filepath.Join(dir, fmt.Sprint(runs, ".db"))
-		if err := os.WriteFile(path, template, 0o600); err != nil {
+		if err := fresh(path); err != nil {
 			t.Fatal(err)
 		}
 		open := func() *Store {
@@ -282,7 +273,7 @@ func TestStoreIsItsModel(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		steps := rapid.IntRange(1, 12).Draw(t, "steps")
+		steps := rapid.IntRange(1, 20).Draw(t, "steps")
 		for step := range steps {
 			now := t0.Add(time.Duration(step) * time.Second)
 			switch rapid.SampledFrom([]string{"accept", "apply", "apply", "apply", "acquire", "send", "poison", "reopen"}).Draw(t, "step") {
@@ -342,8 +333,8 @@ func TestStoreIsItsModel(t *testing.T) {
 				}
 				s = open()
 			}
-			m.check(t, s)
 		}
+		m.check(t, s)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,8 +21,38 @@ var t0 = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 // openTest opens a store in a directory of its own and closes it with the test.
 func openTest(t testing.TB) *Store {
 	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "assay.db"))
+	path := filepath.Join(t.TempDir(), "assay.db")
+	if err := fresh(path); err != nil {
+		t.Fatal(err)
+	}
+	return openAt(t, path)
 }
+
+// fresh puts a new store at path: a copy of one that was migrated once, because
+// migrating for every test takes long.
+func fresh(path string) error {
+	bytes, err := migrated()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, bytes, 0o600)
+}
+
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "store")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	s, err := Open(context.Background(), filepath.Join(dir, "assay.db"), t0)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(s.Path())
+})
 
 func openAt(t testing.TB, path string) *Store {
 	t.Helper()

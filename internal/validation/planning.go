@@ -98,6 +98,11 @@ func waitingVerdict(d analysis.Deployment, reason string) verdicts.Verdict {
 func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.Time, patient bool) (*analysis.Plan, error) {
 	policy := r.Policy(d.Release, d.PolicyRef)
 	in := analysis.PlanInput{Deployment: d, Policy: policy.Policy}
+	if len(policy.Objectives) == 0 {
+		in.Refused, in.RefusedReason = analysis.NoObjectives, fmt.Sprintf("no policy is called %q", policy.Name)
+		in.Policy.Window = analysis.DefaultWindow()
+		return analysis.NewPlan(in)
+	}
 	seen, err := r.seenBefore(ctx, policy.Objectives, d, now)
 	if err != nil && patient {
 		return nil, err

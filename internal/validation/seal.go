@@ -6,6 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/store"
@@ -91,4 +96,28 @@ func Rejudge(b *bundle.Bundle) (verdict verdicts.Verdict, same bool, err error) 
 		return verdict, false, err
 	}
 	return judge.Verdict(), bytes.Equal(got, b.VerdictBytes()), nil
+}
+
+// SweepBundles removes the bundles last written before the given instant whose
+// validations retention has taken. It may be called beside Advance.
+func (r *Runner) SweepBundles(ctx context.Context, before time.Time) error {
+	entries, err := os.ReadDir(r.bundles)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		id, isBundle := strings.CutSuffix(e.Name(), bundle.Name(""))
+		info, err := e.Info()
+		if !isBundle || err != nil || !info.ModTime().Before(before) {
+			continue
+		}
+		if _, err := r.Store.Validation(ctx, analysis.ValidationID(id)); errors.Is(err, store.ErrNotFound) {
+			errs = append(errs, os.Remove(filepath.Join(r.bundles, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -71,7 +71,7 @@ func minuteFrom(t int64) int64 {
 }
 
 // history returns the window's minute sums in [from, to): kept ones, then those of
-// raw samples. partial says that some of the time is no longer kept.
+// raw samples.
 func (w *window) history(sel *selection, from, to int64) (sums []minute) {
 	kept := w.minutes[sel.key]
 	rawFrom := from
@@ -95,7 +95,8 @@ func (w *window) history(sel *selection, from, to int64) (sums []minute) {
 func (w *window) trim(horizon int64, tracked map[string]*selection, historyRetention time.Duration) (removed int) {
 	horizon -= horizon % int64(time.Minute)
 	if horizon > w.summed {
-		from := w.summed
+		// A sample of 1970 must not cost a loop over all minutes since.
+		from := max(w.summed, horizon-int64(historyRetention))
 		for key, sel := range tracked {
 			sums := w.minuteSums(sel, from, horizon)
 			if len(sums) > 0 {
@@ -130,7 +131,9 @@ func (w *window) forget(t int64) (removed int) {
 		if n == 0 {
 			continue
 		}
-		w.trimmed = max(w.trimmed, s.samples[n-1].t)
+		if n > 1 || n == len(s.samples) {
+			w.trimmed = max(w.trimmed, s.samples[n-1].t)
+		}
 		if n == len(s.samples) {
 			delete(w.series, key)
 			w.unlist(s)
@@ -159,9 +162,11 @@ func (w *window) unlist(s *series) {
 // and is forgotten, too. Resources that still send are trimmed as they send.
 func (s *Source) Evict(now time.Time) {
 	tracked := *s.tracked.Load()
+	var names []string
 	for _, svc := range s.allServices() {
+		names = append(names, svc.name)
 		svc.mu.Lock()
-		for key, w := range svc.windows {
+		for _, w := range slices.Clone(svc.ordered) {
 			age := now.Sub(instant(w.newest))
 			if age > s.cfg.Retention {
 				removed := w.trim(now.Add(-s.cfg.Retention).UnixNano(), tracked, s.cfg.HistoryRetention)
@@ -171,26 +176,12 @@ func (s *Source) Evict(now time.Time) {
 			if gone || age > s.cfg.HistoryRetention || age < -24*time.Hour {
 				s.series.Add(-int64(len(w.series)))
 				s.windows.Add(-1)
-				delete(svc.windows, key)
+				svc.remove(w)
 			}
 		}
 		svc.mu.Unlock()
 	}
-	s.forgetServices()
-}
-
-// forgetServices drops services without resources.
-func (s *Source) forgetServices() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, svc := range s.services {
-		svc.mu.Lock()
-		if len(svc.windows) == 0 {
-			svc.gone = true
-			delete(s.services, name)
-		}
-		svc.mu.Unlock()
-	}
+	s.forgetServices(names...)
 }
 
 // byMinute adds up the sums of pods that have several windows, and sorts them.

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -196,7 +197,7 @@ func restarts(cuts []portion) []time.Time {
 			}
 		}
 	}
-	slices.SortFunc(gaps, func(a, b gap) int { return int(min(max(a.start-b.start, -1), 1)) })
+	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.start, b.start) })
 	var out []time.Time
 	var last int64
 	for _, g := range gaps {

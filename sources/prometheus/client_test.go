@@ -38,6 +38,10 @@ func TestErrors(t *testing.T) {
 			io.WriteString(w, body)
 		}
 	}
+	var bomb bytes.Buffer // 32 MiB
+	z := gzip.NewWriter(&bomb)
+	z.Write(bytes.Repeat([]byte(" "), 32<<20))
+	z.Close()
 	ok := func(body string) http.HandlerFunc { return status(200, "", "", body) }
 	at10 := fmt.Sprint(noon.Unix() + 10)
 	at20 := fmt.Sprint(noon.Unix() + 20)
@@ -103,11 +107,7 @@ func TestErrors(t *testing.T) {
 			name: "a bomb",
 			handler: func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Encoding", "gzip")
-				z := gzip.NewWriter(w)
-				for range 256 {
-					z.Write(bytes.Repeat([]byte(" "), 1<<20))
-				}
-				z.Close()
+				w.Write(bomb.Bytes())
 			},
 			want: sources.Malformed, says: "limit of bytes",
 		},

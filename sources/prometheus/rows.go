@@ -3,6 +3,7 @@ package prometheus
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -45,8 +46,8 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 	}
 	f := newFold(s.labels, q, counters.good)
 	f.add(found, starts)
-	// A target that is new within the look-back may have been there before an
-	// outage. What it counted then is asked for once: in the next fold it is known.
+	// What is new within the look-back, a target or one of its series, may have
+	// been there before an outage. That is asked once: in the next fold it is known.
 	if !q.Since.IsZero() && q.Since.Before(from) {
 		if err := f.lookFurther(counters, ask(q.Since.Truncate(time.Second))); err != nil {
 			return analysis.Answer{}, err
@@ -170,7 +171,7 @@ func (f *fold) lookFurther(counters ratio, ask func([]*labels.Matcher) ([]series
 			if label != "" {
 				m, err := literal(label, part)
 				if err != nil {
-					return err
+					return fmt.Errorf("look further back for %d pods: %w", len(part), err)
 				}
 				narrowed = append(narrowed, m)
 			}

@@ -96,6 +96,22 @@ func TestRows(t *testing.T) {
 			want: []analysis.Row{{Values: []string{"checkout", "v1"}, Pod: "a", PodStart: at(15), Increase: analysis.Increase{Exposure: 9}, Received: 3, Fresh: true}},
 		},
 		{
+			name: "a target's clock that lags hides no restart",
+			series: []recorded{
+				requests("a", "v1", ok, readings(0, 10, 60, 20)),
+				started("a", "v1", readings(0, unix(at(-5000)), 60, unix(at(-200)))),
+			},
+			want: []analysis.Row{{Values: []string{"checkout", "v1"}, Pod: "a", PodStart: at(0).Add(time.Millisecond), Increase: analysis.Increase{Exposure: 20}, Received: 1, Fresh: true}},
+		},
+		{
+			name: "a quiet error series that is older than the look-back is not counted again",
+			series: []recorded{
+				requests("a", "v1", ok, readings(-500, 10, 0, 20, 60, 30)),
+				requests("a", "v1", bad, readings(-500, 7, 60, 8)),
+			},
+			want: []analysis.Row{{Values: []string{"checkout", "v1"}, Pod: "a", Increase: analysis.Increase{Bad: 1, Exposure: 11}, Received: 1}},
+		},
+		{
 			name:   "new, start unknown: the first sample is left to Counted",
 			series: []recorded{requests("a", "v1", bad, readings(30, 7, 60, 9))},
 			want:   []analysis.Row{{Values: []string{"checkout", "v1"}, Pod: "a", Increase: analysis.Increase{Bad: 2, Exposure: 2, New: true, FirstBad: 7, FirstExposure: 7}, Received: 2}},

@@ -90,7 +90,7 @@ func randomPods(service string, seed uint64) []replay.Pod {
 			}
 			for i := range statuses {
 				if restart {
-					values[i] = float64(rng.IntN(max(1, int(values[i]))))
+					values[i] = float64(rng.IntN(max(1, int(lastOf(all[i])))))
 				} else {
 					values[i] += float64(rng.IntN(chance[i] + 1))
 				}
@@ -112,4 +112,12 @@ func randomPods(service string, seed uint64) []replay.Pod {
 		pods = append(pods, p)
 	}
 	return pods
+}
+
+// lastOf returns the newest value of s: what a fall must be below to be seen.
+func lastOf(s replay.Series) float64 {
+	if len(s.Samples) == 0 {
+		return 0
+	}
+	return s.Samples[len(s.Samples)-1].V
 }

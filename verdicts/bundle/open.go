@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -64,7 +65,8 @@ func Read(file io.ReaderAt, size int64) (*Bundle, error) {
 	err := b.readMembers()
 	switch {
 	case broken != nil && errors.Is(err, ErrCorrupt):
-		return nil, fmt.Errorf("%w; the first thing that differs: %v", broken, err)
+		first := strings.TrimPrefix(err.Error(), ErrCorrupt.Error()+": ")
+		return nil, fmt.Errorf("%w; the first thing that differs: %s", broken, first)
 	case broken != nil:
 		return nil, broken
 	case err != nil:

@@ -57,7 +57,7 @@ CREATE TABLE dead_letter (
     content_hash TEXT    NOT NULL DEFAULT '',
     at           INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX dead_letter_reason ON dead_letter (reason);
+CREATE INDEX dead_letter_reason ON dead_letter (reason, event_id);
 CREATE INDEX dead_letter_at ON dead_letter (at);
 -- A forgery that is delivered a thousand times is one dead letter.
 CREATE UNIQUE INDEX dead_letter_conflict ON dead_letter (event_source, event_id, content_hash) WHERE content_hash <> '';

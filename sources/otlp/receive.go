@@ -1,0 +1,196 @@
+package otlp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/gzip" // senders compress
+	"google.golang.org/grpc/mem"
+)
+
+// grace is how long requests under way may take when the receiver stops.
+const grace = 5 * time.Second
+
+// A ListenError says which listener could not be opened.
+type ListenError struct {
+	Protocol string // "grpc" or "http": the key in Config
+	Address  string
+	Err      error
+}
+
+func (e *ListenError) Error() string {
+	return fmt.Sprintf("otlp: listen for %s on %s: %v", e.Protocol, e.Address, e.Err)
+}
+
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Listen opens the configured listeners, so that an address in use is found before
+// anything is started. Run serves them; a second call does nothing.
+func (s *Source) Listen(ctx context.Context) error {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	var errs []error
+	open := func(protocol, address string, l *net.Listener) {
+		if address == "" || *l != nil {
+			return
+		}
+		opened, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			errs = append(errs, &ListenError{protocol, address, err})
+			return
+		}
+		*l = opened
+	}
+	open("grpc", s.cfg.GRPC, &s.grpcListener)
+	open("http", s.cfg.HTTP, &s.httpListener)
+	if len(errs) == 0 {
+		return nil
+	}
+	for _, l := range []*net.Listener{&s.grpcListener, &s.httpListener} {
+		if *l != nil {
+			(*l).Close()
+			*l = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// GRPCAddr returns where Listen listens for OTLP/gRPC, "" if nowhere.
+func (s *Source) GRPCAddr() string { return s.address(&s.grpcListener) }
+
+// HTTPAddr returns where Listen listens for OTLP/HTTP, "" if nowhere.
+func (s *Source) HTTPAddr() string { return s.address(&s.httpListener) }
+
+func (s *Source) address(l *net.Listener) string {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	if *l == nil {
+		return ""
+	}
+	return (*l).Addr().String()
+}
+
+// Run listens if Listen has not, and serves until ctx ends or a server fails.
+// Requests under way are then given some seconds. With no address configured it
+// just waits for ctx.
+func (s *Source) Run(ctx context.Context) error {
+	if err := s.Listen(ctx); err != nil {
+		return err
+	}
+	s.listening.Lock()
+	grpcListener, httpListener := s.grpcListener, s.httpListener
+	s.listening.Unlock()
+
+	group, ctx := errgroup.WithContext(ctx)
+	if grpcListener != nil {
+		server := s.GRPCServer()
+		group.Go(func() error {
+			if err := server.Serve(grpcListener); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("otlp: serve grpc on %s: %w", grpcListener.Addr(), err)
+			}
+			return nil
+		})
+		group.Go(func() error { stopGRPC(ctx, server); return nil })
+	}
+	if httpListener != nil {
+		server := &http.Server{
+			Handler:           s.Handler(),
+			ReadHeaderTimeout: 10 * time.Second,
+			ReadTimeout:       30 * time.Second, // a body at a byte a second
+			WriteTimeout:      time.Minute,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+		}
+		group.Go(func() error {
+			if err := server.Serve(httpListener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("otlp: serve http on %s: %w", httpListener.Addr(), err)
+			}
+			return nil
+		})
+		group.Go(func() error { stopHTTP(ctx, server); return nil })
+	}
+	group.Go(func() error { <-ctx.Done(); return nil })
+	return group.Wait()
+}
+
+// stopGRPC stops the server once ctx has ended.
+func stopGRPC(ctx context.Context, server *grpc.Server) {
+	<-ctx.Done()
+	hard := time.AfterFunc(grace, server.Stop)
+	defer hard.Stop()
+	server.GracefulStop()
+}
+
+func stopHTTP(ctx context.Context, server *http.Server) {
+	<-ctx.Done()
+	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if server.Shutdown(graceful) != nil {
+		server.Close()
+	}
+}
+
+// GRPCServer returns a new gRPC server of the metrics service, with the source's
+// limits.
+func (s *Source) GRPCServer() *grpc.Server {
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(int(s.cfg.MaxBytes)), // inflated
+		grpc.MaxConcurrentStreams(32),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.ForceServerCodecV2(checkedCodec{encoding.GetCodecV2("proto")}),
+	)
+	pmetricotlp.RegisterGRPCServer(server, &metricsServer{source: s})
+	return server
+}
+
+type metricsServer struct {
+	pmetricotlp.UnimplementedGRPCServer
+	source *Source
+}
+
+func (m *metricsServer) Export(ctx context.Context, req pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
+	return m.source.export(ctx, req)
+}
+
+// export consumes a request and tells the sender what was refused for good.
+func (s *Source) export(ctx context.Context, req pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
+	resp := pmetricotlp.NewExportResponse()
+	outcome, err := s.Consume(ctx, req.Metrics())
+	if err != nil {
+		return resp, err
+	}
+	if rejected, reason := outcome.Rejected(); rejected > 0 {
+		resp.PartialSuccess().SetRejectedDataPoints(int64(rejected))
+		resp.PartialSuccess().SetErrorMessage(fmt.Sprintf("%d data points dropped, mostly %s", rejected, reason))
+	}
+	return resp, nil
+}
+
+// checkedCodec looks requests over before they are decoded (wire.go).
+type checkedCodec struct{ encoding.CodecV2 }
+
+func (c checkedCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer whole.Free()
+	if err := checkProto(whole.ReadOnlyData()); err != nil {
+		return err
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
+
+func quoteJSON(text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil { // cannot happen: any string can be quoted
+		return []byte(`""`)
+	}
+	return quoted
+}

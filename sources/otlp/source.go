@@ -1,0 +1,229 @@
+package otlp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/sources"
+)
+
+// A Source receives metrics and answers questions about them. All methods may be
+// called concurrently.
+type Source struct {
+	cfg Config
+
+	mu       sync.RWMutex // protects services, not what is in them
+	services map[string]*service
+
+	asked   asked
+	tracked atomic.Pointer[map[string]*selection]
+
+	counters counters
+	series   atomic.Int64
+	windows  atomic.Int64
+
+	listening                  sync.Mutex
+	grpcListener, httpListener net.Listener
+}
+
+var _ sources.Source = (*Source)(nil)
+
+// New returns a source that holds nothing and does not listen yet.
+func New(cfg Config) (*Source, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Source{cfg: cfg.withDefaults(), services: map[string]*service{}}
+	s.tracked.Store(&map[string]*selection{})
+	return s, nil
+}
+
+// Rows implements sources.Source. It may be asked for closed folds only: what
+// arrives for them later is dropped.
+func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, error) {
+	sel, err := s.begin(ctx, "rows", q.Signal)
+	if err != nil {
+		return analysis.Answer{}, err
+	}
+	if !q.Fold.End.After(q.Fold.Start) {
+		return analysis.Answer{}, s.fail("rows", sources.Rejected, errors.New("the fold is empty"))
+	}
+	end := q.Fold.End.UnixNano()
+	// Resources that appear from here on know that the fold was answered.
+	s.asked.add(q.Matches, end)
+
+	answer := analysis.Answer{Rendered: render(sel, q.Matches)}
+	var rows []analysis.Row
+	err = s.each(ctx, "rows", q.Matches, func(w *window, values []string) {
+		w.answered = max(w.answered, end)
+		if q.Fold.Start.UnixNano() < w.trimmed {
+			answer.Partial = true
+			answer.Warnings = append(answer.Warnings, fmt.Sprintf("pod %s: telemetry before %s is no longer kept", w.pod, instant(w.trimmed).Format(time.RFC3339)))
+			return
+		}
+		picked, odd := sel.pick(w)
+		if odd != "" {
+			answer.Warnings = append(answer.Warnings, fmt.Sprintf("pod %s left out: %s", w.pod, odd))
+			return
+		}
+		row := analysis.Row{Values: values, Observed: observe(w, q.Observe), Pod: w.pod}
+		row.Increase, row.Received, row.PodStart = increase(picked, q.Fold, q.Since, sel.good)
+		row.Fresh = w.freshIn(q.Fold, picked)
+		if row.Received == 0 && !row.Fresh {
+			return
+		}
+		if w.pod == "" {
+			answer.Warnings = append(answer.Warnings, "some telemetry has neither "+analysis.AttrPod+" nor "+analysis.AttrInstance+": its pods cannot be told apart")
+		}
+		rows = append(rows, row)
+	})
+	if err != nil {
+		return analysis.Answer{}, err
+	}
+	answer.Rows = addUp(rows)
+	slices.Sort(answer.Warnings)
+	answer.Warnings = slices.Compact(answer.Warnings)
+	return answer, nil
+}
+
+// Spacing implements sources.Source. The spacing is that of readings: instants at
+// which any series of the pod's signal has a sample. A series of increments may be
+// silent for long; its pod is not.
+func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error) {
+	sel, err := s.begin(ctx, "spacing", q.Signal)
+	if err != nil {
+		return 0, err
+	}
+	var gaps []int64
+	from, to := q.From.UnixNano(), q.To.UnixNano()
+	err = s.each(ctx, "spacing", q.Matches, func(w *window, _ []string) {
+		picked, _ := sel.pick(w)
+		var times []int64
+		for _, c := range picked {
+			for _, p := range c.samples[searchTimes(c.samples, from-1):searchTimes(c.samples, to-1)] {
+				times = append(times, p.t)
+			}
+		}
+		slices.Sort(times)
+		times = slices.Compact(times)
+		for i := 1; i < len(times); i++ {
+			gaps = append(gaps, times[i]-times[i-1])
+		}
+	})
+	if err != nil || len(gaps) == 0 {
+		return 0, err
+	}
+	slices.Sort(gaps)
+	return time.Duration(gaps[len(gaps)/2]), nil
+}
+
+// History implements sources.Source. Beyond Config.Retention it knows the signals
+// that were tracked.
+func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+	sel, err := s.begin(ctx, "history", q.Signal)
+	if err != nil {
+		return nil, err
+	}
+	from, to := minuteFrom(q.From.UnixNano()), q.To.UnixNano()
+	var sums []analysis.MinuteSum
+	err = s.each(ctx, "history", q.Matches, func(w *window, _ []string) {
+		for _, m := range w.history(sel, from, to) {
+			sums = append(sums, analysis.MinuteSum{Minute: instant(m.at), Pod: w.pod, Bad: m.bad, Exposure: m.exposure})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return byMinute(sums), nil
+}
+
+// Seen implements sources.Source. It knows raw samples only (Config.Retention).
+func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error) {
+	sel, err := s.begin(ctx, "seen", q.Signal)
+	if err != nil {
+		return nil, err
+	}
+	var matches []analysis.Match
+	if q.Service != "" {
+		matches = []analysis.Match{{Name: analysis.AttrService, Values: []string{q.Service}}}
+	}
+	type release struct{ service, namespace, environment, version string }
+	exposures, pods := map[release]float64{}, map[release]map[string]bool{}
+	fold := analysis.Fold{Start: q.From, End: q.To}
+	err = s.each(ctx, "seen", matches, func(w *window, _ []string) {
+		picked, _ := sel.pick(w)
+		inc, received, _ := increase(picked, fold, q.From.Add(-lookback), sel.good)
+		if received == 0 {
+			return
+		}
+		r := release{w.attribute(analysis.AttrService), w.attribute(analysis.AttrNamespace), w.attribute(analysis.AttrEnvironment), w.attribute(analysis.AttrVersion)}
+		if pods[r] == nil {
+			pods[r] = map[string]bool{}
+		}
+		exposures[r] += inc.Exposure
+		pods[r][w.pod] = true
+	})
+	if err != nil {
+		return nil, err
+	}
+	var seen []analysis.Seen
+	for r, exposure := range exposures {
+		seen = append(seen, analysis.Seen{Service: r.service, Namespace: r.namespace, Environment: r.environment, Version: r.version, Pods: len(pods[r]), Exposure: exposure})
+	}
+	slices.SortFunc(seen, func(a, b analysis.Seen) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Namespace, b.Namespace),
+			cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Version, b.Version))
+	})
+	return seen, nil
+}
+
+func (s *Source) begin(ctx context.Context, op string, signal analysis.Signal) (*selection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, s.fail(op, sources.Unavailable, err)
+	}
+	sel, err := compile(signal)
+	if err != nil {
+		return nil, s.fail(op, sources.Rejected, err)
+	}
+	return sel, nil
+}
+
+func (s *Source) fail(op string, kind sources.Kind, err error) error {
+	return &sources.Error{Kind: kind, Source: s.cfg.Name, Op: op, Err: err}
+}
+
+// addUp sorts rows and adds up those of one pod: several processes, or a process
+// that came back under another identity.
+func addUp(rows []analysis.Row) []analysis.Row {
+	order := func(a, b analysis.Row) int {
+		return cmp.Or(slices.Compare(a.Values, b.Values), cmp.Compare(a.Pod, b.Pod), slices.Compare(a.Observed, b.Observed))
+	}
+	slices.SortStableFunc(rows, order)
+	var out []analysis.Row
+	for _, row := range rows {
+		if len(out) == 0 || order(out[len(out)-1], row) != 0 {
+			out = append(out, row)
+			continue
+		}
+		sum := &out[len(out)-1]
+		sum.Bad += row.Bad
+		sum.Exposure += row.Exposure
+		sum.New = sum.New || row.New
+		sum.FirstBad += row.FirstBad
+		sum.FirstExposure += row.FirstExposure
+		sum.Received = max(sum.Received, row.Received) // expected once a cadence, however many processes
+		sum.Fresh = sum.Fresh || row.Fresh
+		if row.PodStart.After(sum.PodStart) {
+			sum.PodStart = row.PodStart
+		}
+	}
+	return out
+}
