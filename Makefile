@@ -20,7 +20,7 @@ help: ## list the targets
 build: ## build bin/assay, one static program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/assay ./cmd/assay
 
-demo: build ## judge a simulated bad release on this machine
+demo: build ## judge four releases of a simulated shop on this machine
 	bin/assay demo
 
 test: backends lint arch test-unit test-e2e ## everything: lint, import rules, unit and end-to-end tests
@@ -53,7 +53,7 @@ bench: ## benchmarks of the packages that need no real server
 	$(GO) test -run '^$$' -bench . -benchmem $(UNIT)
 
 seeds: ## the scenarios of the demo in process, for SEEDS=50 random seeds
-	$(GO) test ./internal/lab -run TestSeeds -seeds=$(SEEDS) -count=1 -v
+	$(GO) test ./cmd/assay -run TestSeeds -seeds=$(SEEDS) -count=1 -v
 
 docs: ## regenerate what the documentation takes from code
 	$(GO) generate ./...

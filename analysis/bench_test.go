@@ -10,7 +10,7 @@ import (
 // benchSlots is the number of restarts of an objective with a deadline of 80 min.
 const benchSlots = 7
 
-// 
+//
 
 // A foldBench folds and assesses the same small fold for ever: an hour of it is
 // folded, then the state is as it was a fold earlier. All restarts are taken, and
@@ -195,4 +195,3 @@ func TestFoldAndAssessAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations in Fold and Assess, want 0", got)
 	}
 }
-

@@ -23,12 +23,12 @@ func ratioSignal(name string) Signal {
 	}
 }
 
-// knownHistory is a calibrated history of 0.5% errors without dispersion, at 6,000
+// knownHistory is a calibrated history of 0.5% errors without dispersion, at 12,000
 // requests a minute.
 func knownHistory() History {
 	return History{
 		Calibrated: true, Minutes: 1440, Pods: 10, Phi0: [3]float64{1, 1, 1},
-		Bad: 43199.5, Exposure: 8.64e6, BadHour: 1800, HourTotal: 360_000, HourSpan: 60,
+		Bad: 43199.5, Exposure: 8.64e6, BadHour: 3600, HourTotal: 720_000, HourSpan: 60,
 	}
 }
 
@@ -111,7 +111,7 @@ func foldMissing(tb testing.TB, s *State, i int, why Code) {
 
 // near reports whether got is want within a relative 1e-9, or 1e-12 of 0.
 func near(got, want float64) bool {
-	return math.Abs(got-want) <= 1e-9*math.Abs(want)+1e-12 || math.IsNaN(got) && math.IsNaN(want)
+	return got == want || math.Abs(got-want) <= 1e-9*min(math.Abs(want), 1e300)+1e-12 || math.IsNaN(got) && math.IsNaN(want)
 }
 
 // about reports whether got is a published figure of six digits.

@@ -53,5 +53,4 @@ const (
 	AmbiguousDeployment Code = "ambiguous_deployment"
 	NameTheDeployment   Code = "name_the_deployment"
 	Planning            Code = "planning" // accepted; history is being fetched
-	BadPayload          Code = "not_within"
 )

@@ -20,12 +20,11 @@ const (
 // profile of baseline now against baseline before, the counts of the hour before
 // spread evenly over the folds up to the deadline.
 type environment struct {
-	o          *PlannedObjective
-	grid       *stats.Grid
-	profile    *stats.Profile
-	dispersion *stats.Dispersion
-	perFold    foldCounts // of the hour before, in xB and nB
-	left       int        // folds that still get a share
+	o       *PlannedObjective
+	grid    *stats.Grid
+	profile *stats.Profile
+	perFold foldCounts // of the hour before, in xB and nB
+	left    int        // folds that still get a share
 }
 
 func newEnvironment(p *Plan, o *PlannedObjective) (environment, error) {

@@ -28,8 +28,14 @@ func CadenceOf(spacing time.Duration) time.Duration {
 	return (spacing + BaseTick - 1).Truncate(BaseTick)
 }
 
-// LatenessOf is how long after its end a fold stays open for telemetry on its way.
-func LatenessOf(cadence time.Duration) time.Duration { return 2*cadence + PullLag }
+// LatenessOf is how long after its end a fold stays open for telemetry on its way:
+// two cadences and the source's lag (PullLag where that is 0).
+func LatenessOf(cadence, lag time.Duration) time.Duration {
+	if lag <= 0 {
+		lag = PullLag
+	}
+	return 2*cadence + lag
+}
 
 // A Fold is one closed slice (Start, End] of an objective's cadence. Folds lie on
 // the grid of multiples of the cadence since the epoch, so that the queries of

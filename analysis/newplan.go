@@ -29,6 +29,7 @@ type PlanInput struct {
 // Facts are what the time before the deployment says about one objective.
 type Facts struct {
 	Spacing time.Duration // median sample spacing of the baseline; 0: unknown
+	Lag     time.Duration // how far the source is behind the moment it describes; 0: PullLag
 	History History
 }
 
@@ -190,7 +191,7 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 	h.PlanPhi = stats.Priors(h.Phi0).Max()
 	out := PlannedObjective{
 		Objective: o, Method: method.ID(), Weight: weight,
-		Cadence: Duration(cadence), Lateness: Duration(LatenessOf(cadence)),
+		Cadence: Duration(cadence), Lateness: Duration(LatenessOf(cadence, facts.Lag)),
 		Null: NullRatio, ToleranceBound: o.tolerance(), History: h,
 		MinutesToPromote: Figure(math.NaN()), MinutesToDetectDouble: Figure(math.NaN()), WeightNeeded: Figure(math.NaN()),
 	}

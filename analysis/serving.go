@@ -68,7 +68,8 @@ func servingCheck(o *PlannedObjective, r *recent, now time.Time, weightAt func(t
 	}
 	measured, alive := r.full(), true
 	served, predicted := 0.0, 0.0 // by the canary
-	var steady foldCounts         // of folds without a step inside; predicted requests of the canary in xC
+	var steady foldCounts         // of folds without a step inside
+	declaredOf := 0.0             // requests of those that were declared to be the canary's
 	for i := range r.Folds {
 		f := &r.Folds[i]
 		from, declared := weightAt(f.End.Add(-o.Cadence.D()))
@@ -83,7 +84,7 @@ func servingCheck(o *PlannedObjective, r *recent, now time.Time, weightAt func(t
 		if from == to {
 			steady.nC += f.nC
 			steady.nB += f.nB
-			steady.xC += oddsOf(from) * f.nB
+			declaredOf += from * (f.nC + f.nB)
 		}
 	}
 	switch {
@@ -96,7 +97,7 @@ func servingCheck(o *PlannedObjective, r *recent, now time.Time, weightAt func(t
 	case served == 0:
 		return Check{Bad, CanaryNotServing, fmt.Sprintf("%s: the canary's pods are alive and served 0 of the %.0f requests that its share predicts in %v", o.Name, predicted, recentSpan)}
 	}
-	share, want := steady.nC/(steady.nC+steady.nB), steady.xC/(steady.xC+steady.nB)
+	share, want := steady.nC/(steady.nC+steady.nB), declaredOf/(steady.nC+steady.nB)
 	if share < want/2 || share > 2*want {
 		return Check{Conflicting, TrafficShareOff, fmt.Sprintf("%s: the canary serves %.3g%% of the traffic, declared are %.3g%%", o.Name, 100*share, 100*want)}
 	}

@@ -15,8 +15,10 @@ func minutes(m int) time.Time { return start.Add(time.Duration(m) * time.Minute)
 // that ended at minute 1.
 func allGood() analysis.Checks {
 	g := analysis.Check{State: analysis.Good}
-	return analysis.Checks{Harm: g, Safety: g, Coverage: g, Identity: g, Serving: g, Environment: g,
-		FirstExposure: analysis.Fold{Start: minutes(0), End: minutes(1)}}
+	return analysis.Checks{
+		Harm: g, Safety: g, Coverage: g, Identity: g, Serving: g, Environment: g,
+		FirstExposure: analysis.Fold{Start: minutes(0), End: minutes(1)},
+	}
 }
 
 // TestZeroValues: what nobody has filled in is not proven.
@@ -85,8 +87,10 @@ func TestBakeAndDeadline(t *testing.T) {
 func TestReasonIsTheChecks(t *testing.T) {
 	checks := allGood()
 	order := []*analysis.Check{&checks.Harm, &checks.Safety, &checks.Environment, &checks.Serving, &checks.Coverage, &checks.Identity}
-	codes := []analysis.Code{analysis.HarmSuspected, analysis.Underpowered, analysis.EnvironmentDegraded,
-		analysis.NoTraffic, analysis.TelemetryStale, analysis.SelectorOverlap}
+	codes := []analysis.Code{
+		analysis.HarmSuspected, analysis.Underpowered, analysis.EnvironmentDegraded,
+		analysis.NoTraffic, analysis.TelemetryStale, analysis.SelectorOverlap,
+	}
 	for i, check := range order {
 		*check = analysis.Check{State: analysis.Conflicting, Code: codes[i], Reason: "because of " + string(codes[i])}
 		for _, asOf := range []time.Time{minutes(20), minutes(40)} {

@@ -18,6 +18,9 @@ func Line(s string) string { return Shorten(Plain(s), MaxReason) }
 // (terminal escapes begin with one), line breaks and characters that turn the
 // direction of writing become spaces, invalid UTF-8 becomes U+FFFD.
 func Plain(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return strings.TrimSpace(s)
+	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 			return ' '

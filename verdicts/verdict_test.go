@@ -17,8 +17,10 @@ import (
 func full() Verdict {
 	plan := &analysis.Plan{
 		Validation: "4dd3a1b8-4f2c-5f0f-9a59-9a3c0a1f3a10",
-		Deployment: analysis.Deployment{ID: "checkout-2026-11-03-1", Attempt: 1, StartedAt: start, Mode: analysis.Shadow,
-			Release: analysis.Release{Environment: "prod-eu1", Namespace: "shop", Service: "checkout", Version: "1.5.0", PreviousVersion: "1.4.9", ArtifactDigest: "sha256:5f1d"}},
+		Deployment: analysis.Deployment{
+			ID: "checkout-2026-11-03-1", Attempt: 1, StartedAt: start, Mode: analysis.Shadow,
+			Release: analysis.Release{Environment: "prod-eu1", Namespace: "shop", Service: "checkout", Version: "1.5.0", PreviousVersion: "1.4.9", ArtifactDigest: "sha256:5f1d"},
+		},
 		Window:     analysis.Window{MinBake: analysis.Duration(10 * time.Minute), Deadline: analysis.Duration(time.Hour)},
 		Calibrated: true, Weight: 0.1, WeightDeclared: true,
 		Warnings: []string{"baseline_over_slo: availability was 99.2 % in the hour before"},

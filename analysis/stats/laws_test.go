@@ -615,8 +615,13 @@ func TestLogWeightedMean(t *testing.T) {
 		t.Errorf("no evidence: %v, %v", got, err)
 	}
 	for _, c := range []struct{ e, w []float64 }{
-		{nil, nil}, {[]float64{0}, []float64{0}}, {[]float64{0}, []float64{-1}}, {[]float64{math.NaN()}, []float64{1}},
-		{[]float64{math.Inf(1)}, []float64{1}}, {[]float64{0}, []float64{math.NaN()}}, {[]float64{0, 1}, []float64{1}},
+		{nil, nil},
+		{[]float64{0}, []float64{0}},
+		{[]float64{0}, []float64{-1}},
+		{[]float64{math.NaN()}, []float64{1}},
+		{[]float64{math.Inf(1)}, []float64{1}},
+		{[]float64{0}, []float64{math.NaN()}},
+		{[]float64{0, 1}, []float64{1}},
 	} {
 		if got, err := LogWeightedMean(c.e, c.w); err == nil || !math.IsInf(got, -1) {
 			t.Errorf("%v with weights %v: %v, %v", c.e, c.w, got, err)
@@ -705,7 +710,8 @@ func TestPlanner(t *testing.T) {
 	}
 	nan := math.NaN()
 	for _, bad := range []RatioPlan{
-		{}, {Side: Harm, Events: nan, Weight: .1, Rho1: 2, Rho0: 1, Demand: harm.Demand},
+		{},
+		{Side: Harm, Events: nan, Weight: .1, Rho1: 2, Rho0: 1, Demand: harm.Demand},
 		{Side: Harm, Events: 1, Weight: 1, Rho1: 2, Rho0: 1, Demand: harm.Demand},
 		{Side: Harm, Events: 1, Weight: .5, Rho1: nan, Rho0: 1, Demand: harm.Demand},
 		{Side: Harm, Events: 1, Weight: .5, Rho1: 2, Rho0: 1, Demand: Demand{Alpha: .01, C: 1, Phi: nan}},

@@ -96,8 +96,10 @@ func completeEvent(e *analysis.Event, weight, startedAt string) error {
 		flag, value string
 		needed      bool
 	}{
-		{"--service", e.Release.Service, true}, {"--environment", e.Release.Environment, true},
-		{"--version", e.Release.Version, e.Phase == analysis.PhaseStarted}, {"--weight", weight, e.Phase == analysis.PhaseStep},
+		{"--service", e.Release.Service, true},
+		{"--environment", e.Release.Environment, true},
+		{"--version", e.Release.Version, e.Phase == analysis.PhaseStarted},
+		{"--weight", weight, e.Phase == analysis.PhaseStep},
 		{"--deployment", string(e.DeploymentID), e.Phase != analysis.PhaseStarted},
 	} {
 		if r.needed && r.value == "" {

@@ -56,8 +56,11 @@ built-in plan.`,
 			set  string
 			into *string
 		}{
-			{*dataDir, &conf.DataDir}, {*httpAddr, &conf.Listeners.HTTP}, {*otlpGRPC, &conf.Listeners.OTLP.GRPC},
-			{*otlpHTTP, &conf.Listeners.OTLP.HTTP}, {*kafkaAddr, &conf.Listeners.Kafka},
+			{*dataDir, &conf.DataDir},
+			{*httpAddr, &conf.Listeners.HTTP},
+			{*otlpGRPC, &conf.Listeners.OTLP.GRPC},
+			{*otlpHTTP, &conf.Listeners.OTLP.HTTP},
+			{*kafkaAddr, &conf.Listeners.Kafka},
 		} {
 			if o.set != "" {
 				*o.into = o.set

@@ -50,7 +50,7 @@ func TestEachRuleFires(t *testing.T) {
 		{"pure code imports os", "analysis/plan.go", `import _ "os"`, []string{"2 import"}},
 		{"pure code imports os/exec", "analysis/logdiff/d.go", `import _ "os/exec"`, []string{"2 import"}},
 		{"pure code imports net/http", "verdicts/v.go", `import _ "net/http"`, []string{"2 import"}},
-		{"pure code imports context", "verdicts/v.go", `import _ "context"`, []string{"2 import"}},
+		{"pure code imports context", "analysis/plan.go", `import _ "context"`, []string{"2 import"}},
 		{"pure code imports math/rand", "analysis/stats/s.go", `import _ "math/rand"`, []string{"2 import"}},
 		{"pure code imports crypto/rand", "analysis/plan.go", `import _ "crypto/rand"`, []string{"2 import"}},
 		{"pure code imports log/slog", "analysis/plan.go", `import _ "log/slog"`, []string{"2 import"}},

@@ -45,7 +45,8 @@ kafka:
 store: {retention: 30d}
 sinks: []
 policies: [policies, /etc/assay/extra.yaml]
-`})
+`,
+	})
 	got, err := Load(filepath.Join(dir, "assay.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -129,18 +130,28 @@ sources:
 func TestSourceDecodeMistakes(t *testing.T) {
 	t.Setenv("ASSAY_TEST_SECRET", "hunter2")
 	for _, test := range []struct{ name, block, want string }{
-		{"unknown key", "url: http://p:9090\n    time-out: 3s",
-			"assay.yaml:5:5: sources.prom-main.time-out: unknown key (legal: http, labels, limit, timeout, url); did you mean timeout?"},
+		{
+			"unknown key", "url: http://p:9090\n    time-out: 3s",
+			"assay.yaml:5:5: sources.prom-main.time-out: unknown key (legal: http, labels, limit, timeout, url); did you mean timeout?",
+		},
 		{"needed key", "timeout: 3s", "assay.yaml:2:3: sources.prom-main.url: is required"},
-		{"unknown key in a block that reads itself", "url: http://p:9090\n    http: {basic_auth: {user: assay}}",
-			`assay.yaml:5:25: sources.prom-main.http.basic_auth.user: unknown key (legal: password, password_file, password_ref, username, username_file, username_ref)`},
-		{"unknown key under a key of any name", "url: http://p:9090\n    http: {http_headers: {X-Scope-OrgID: {value: [shop]}}}",
-			`assay.yaml:5:43: sources.prom-main.http.http_headers.X-Scope-OrgID.value: unknown key (legal: files, secrets, values); did you mean values?`},
-		{"what such a block refuses", "url: http://p:9090\n    http: {bearer_token: a, bearer_token_file: b}",
-			"assay.yaml:5:11: sources.prom-main.http: at most one of bearer_token & bearer_token_file must be configured"},
-		{"what such a block refuses about a secret", `url: http://p:9090
+		{
+			"unknown key in a block that reads itself", "url: http://p:9090\n    http: {basic_auth: {user: assay}}",
+			`assay.yaml:5:25: sources.prom-main.http.basic_auth.user: unknown key (legal: password, password_file, password_ref, username, username_file, username_ref)`,
+		},
+		{
+			"unknown key under a key of any name", "url: http://p:9090\n    http: {http_headers: {X-Scope-OrgID: {value: [shop]}}}",
+			`assay.yaml:5:43: sources.prom-main.http.http_headers.X-Scope-OrgID.value: unknown key (legal: files, secrets, values); did you mean values?`,
+		},
+		{
+			"what such a block refuses", "url: http://p:9090\n    http: {bearer_token: a, bearer_token_file: b}",
+			"assay.yaml:5:11: sources.prom-main.http: at most one of bearer_token & bearer_token_file must be configured",
+		},
+		{
+			"what such a block refuses about a secret", `url: http://p:9090
     http: {proxy_url: "http://${env:ASSAY_TEST_SECRET}@[::1"}`,
-			"assay.yaml:5:11: sources.prom-main.http: is not legal here once its references are resolved"},
+			"assay.yaml:5:11: sources.prom-main.http: is not legal here once its references are resolved",
+		},
 		{"a number that does not fit", "url: http://p:9090\n    limit: -1", "assay.yaml:5:12: sources.prom-main.limit: line 5: cannot unmarshal !!int `-1` into uint32"},
 	} {
 		s, err := sourceOf(t, "sources:\n  prom-main:\n    type: prometheus\n    "+test.block+"\n")

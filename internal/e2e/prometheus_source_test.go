@@ -58,8 +58,10 @@ func TestPrometheusRefusesInItsOwnWords(t *testing.T) {
 	server := backends.StartPrometheus(t, backends.PrometheusConfig{Backfill: []string{file}, Flags: []string{"--query.max-samples=3"}})
 	source := openPrometheus(t, server.URL)
 	query := analysis.Query{
-		Signal: analysis.Signal{Name: "errors", Source: "prometheus", Shape: analysis.ShapeRatio,
-			Bad: &analysis.Selector{Metric: "errors"}, Total: &analysis.Selector{Metric: "requests"}},
+		Signal: analysis.Signal{
+			Name: "errors", Source: "prometheus", Shape: analysis.ShapeRatio,
+			Bad: &analysis.Selector{Metric: "errors"}, Total: &analysis.Selector{Metric: "requests"},
+		},
 		Matches: []analysis.Match{{Name: analysis.AttrService, Values: []string{"checkout"}}},
 		Fold:    analysis.Fold{Start: start, End: start.Add(time.Minute)}, Since: start.Add(-time.Minute),
 	}

@@ -107,8 +107,11 @@ func deployment(source, service, from, to string) Request {
 }
 
 func pod(name, service, version string, bad, exposure float64) podCount {
-	return podCount{name, map[string]string{analysis.AttrService: service, analysis.AttrVersion: version},
-		analysis.Row{Increase: analysis.Increase{Bad: bad, Exposure: exposure}, Received: 1}}
+	return podCount{
+		name,
+		map[string]string{analysis.AttrService: service, analysis.AttrVersion: version},
+		analysis.Row{Increase: analysis.Increase{Bad: bad, Exposure: exposure}, Received: 1},
+	}
 }
 
 // shop is n services with two versions of a name each, and its deployments.

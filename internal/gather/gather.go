@@ -136,6 +136,15 @@ func (g *Gatherer) Rows(ctx context.Context, requests []Request) []Result {
 	return results
 }
 
+// Lag is how far a source is behind the moment that it describes, 0 where it does
+// not say.
+func (g *Gatherer) Lag(source string) time.Duration {
+	if s, ok := g.table[source].(interface{ Lag() time.Duration }); ok {
+		return s.Lag()
+	}
+	return 0
+}
+
 // Spacing asks one source for the spacing of its samples.
 func (g *Gatherer) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error) {
 	return withSlot(ctx, g, q.Signal.Source, "spacing", func(s sources.Source) (time.Duration, error) { return s.Spacing(ctx, q) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -112,64 +113,96 @@ func TestTheCacheIsLimited(t *testing.T) {
 }
 
 func TestHistoryIsAskedOnce(t *testing.T) {
-	f := new(fake)
-	asked := minutes(f)
-	answer := f.history
-	release := make(chan struct{})
-	f.history = func(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
-		<-release
-		return answer(ctx, q)
-	}
-	g := New(table(map[string]*fake{"prom": f}), Options{})
-	var wait sync.WaitGroup
-	for range 20 {
-		wait.Go(func() {
-			sums, err := g.History(context.Background(), historyOf(noon.Add(-time.Hour), noon.Add(settled)))
-			if err != nil || len(sums) != 65 {
-				t.Errorf("%d minutes, %v", len(sums), err)
-			}
-		})
-	}
-	close(release)
-	wait.Wait()
-	if n := asked(); n >= 20+1+20 { // the settled hour once; the end, which is not kept, at most once each
-		t.Errorf("%d questions", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := new(fake)
+		asked := minutes(f)
+		answer := f.history
+		release := make(chan struct{})
+		f.history = func(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+			<-release
+			return answer(ctx, q)
+		}
+		g := New(table(map[string]*fake{"prom": f}), Options{})
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() {
+				if sums, err := g.History(context.Background(), historyOf(noon.Add(-time.Hour), noon)); err != nil || len(sums) != 60 {
+					t.Errorf("%d minutes, %v", len(sums), err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(release)
+		wait.Wait()
+		if asked() != 1 {
+			t.Errorf("%d questions", asked())
+		}
+	})
 }
 
 // One who gives up does not take the others with him.
 func TestHistoryOutlivesItsAsker(t *testing.T) {
-	f := new(fake)
-	minutes(f)
-	answer := f.history
-	first := make(chan struct{})
-	f.history = func(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
-		select {
-		case <-first:
-			return answer(ctx, q)
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		f := new(fake)
+		minutes(f)
+		answer := f.history
+		asked := 0
+		f.history = func(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+			if asked++; asked > 1 {
+				return answer(ctx, q)
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
-		close(first)
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	g := New(table(map[string]*fake{"prom": f}), Options{})
-	q := historyOf(noon.Add(-time.Hour), noon)
-	hasty, give := context.WithCancel(context.Background())
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		if _, err := g.History(hasty, q); err == nil || sources.KindOf(err) != sources.Unavailable {
-			t.Errorf("the hasty one got %v", err)
+		g := New(table(map[string]*fake{"prom": f}), Options{})
+		q := historyOf(noon.Add(-time.Hour), noon)
+		hasty, give := context.WithCancel(context.Background())
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			if _, err := g.History(hasty, q); err == nil || sources.KindOf(err) != sources.Unavailable {
+				t.Errorf("the hasty one got %v", err)
+			}
+		})
+		synctest.Wait()
+		wait.Go(func() {
+			if sums, err := g.History(context.Background(), q); err != nil || len(sums) != 60 {
+				t.Errorf("the patient one got %d minutes, %v", len(sums), err)
+			}
+		})
+		synctest.Wait() // it waits for the hasty one's answer
+		if asked != 1 {
+			t.Errorf("%d questions while one is open", asked)
+		}
+		give()
+		wait.Wait()
+	})
+}
+
+// A source that fails is not asked again by everybody who waited.
+func TestHistoryFailsForAllWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, release := 0, make(chan struct{})
+		f := &fake{history: func(context.Context, analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+			asked++
+			<-release
+			return nil, errors.New("no")
+		}}
+		g := New(table(map[string]*fake{"prom": f}), Options{})
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() {
+				if _, err := g.History(context.Background(), historyOf(noon.Add(-time.Hour), noon)); err == nil {
+					t.Error("no error")
+				}
+			})
+		}
+		synctest.Wait()
+		close(release)
+		wait.Wait()
+		if asked != 1 {
+			t.Errorf("%d questions", asked)
 		}
 	})
-	<-first
-	wait.Go(func() {
-		if sums, err := g.History(context.Background(), q); err != nil || len(sums) != 60 {
-			t.Errorf("the patient one got %d minutes, %v", len(sums), err)
-		}
-	})
-	give()
-	wait.Wait()
 }
 
 func TestHistoryFails(t *testing.T) {

@@ -45,11 +45,46 @@ func TestMergedQueriesAreLimited(t *testing.T) {
 			}
 		}
 	}
+	for i := range requests { // the same two versions everywhere: the services are the limit
+		requests[i].Cohorts.Baseline[analysis.AttrVersion], requests[i].Cohorts.Canary[analysis.AttrVersion] = "1", "2"
+	}
+	f.queries = nil
+	g.Rows(context.Background(), requests[:251])
+	if len(f.queries) != 2 {
+		t.Errorf("251 services in %d queries", len(f.queries))
+	}
+}
+
+// The service may be the query's own match, while the cohorts select on something
+// that all services have.
+func TestMergedByAMatchThatIsInNoCohort(t *testing.T) {
+	f := new(fake)
+	var requests []Request
+	for _, service := range []string{"cart", "checkout"} {
+		for _, track := range []string{"canary", "stable"} {
+			f.pods = append(f.pods, podCount{service + "-" + track, map[string]string{analysis.AttrService: service, "track": track}, analysis.Row{Received: 1}})
+		}
+		r := deployment("prom", "", "", "")
+		r.Query.Matches = []analysis.Match{{Name: analysis.AttrService, Values: []string{service}}}
+		r.Cohorts = analysis.Cohorts{Baseline: analysis.Cohort{"track": "stable"}, Canary: analysis.Cohort{"track": "canary"}}
+		requests = append(requests, r)
+	}
+	got := New(table(map[string]*fake{"prom": f}), Options{}).Rows(context.Background(), requests)
+	if f.asked() != 1 {
+		t.Errorf("%d queries", f.asked())
+	}
+	for i, service := range []string{"cart", "checkout"} {
+		rows := got[i].Evidence.Rows
+		if len(rows) != 2 || rows[0].Pod != service+"-stable" || rows[1].Pod != service+"-canary" {
+			t.Errorf("%s: %+v", service, rows)
+		}
+	}
 }
 
 func TestWhatIsNotMerged(t *testing.T) {
 	for name, change := range map[string]func(*Request){
 		"nothing":   func(*Request) {},
+		"zone":      func(r *Request) { r.Query.Matches = []analysis.Match{{Name: "zone", Values: []string{"b"}}} },
 		"condition": func(r *Request) { r.Query.Signal.Total = &analysis.Selector{Metric: "other_total"} },
 		"fold":      func(r *Request) { r.Query.Fold = r.Query.Fold.Next() },
 		"observe":   func(r *Request) { r.Query.Observe = []string{analysis.AttrVersion} },
@@ -59,6 +94,9 @@ func TestWhatIsNotMerged(t *testing.T) {
 		"cohort": func(r *Request) { r.Cohorts.Baseline["zone"], r.Cohorts.Canary["zone"] = "a", "a" },
 	} {
 		f, requests := shop("prom", 2)
+		if name == "zone" {
+			requests[0].Query.Matches = []analysis.Match{{Name: "zone", Values: []string{"a"}}}
+		}
 		change(&requests[1])
 		want := 2
 		if name == "nothing" {

@@ -38,8 +38,10 @@ var typePattern = regexp.MustCompile(`^(dev\.cdeventsx?\.[a-z0-9-]+\.[a-z0-9-]+)
 func kindOf(t string) (kind string, known bool, rejection *Rejection) {
 	m := typePattern.FindStringSubmatch(t)
 	if len(t) > maxID || m == nil {
-		return "", false, &Rejection{Reason: Schema, Path: "type",
-			Detail: fmt.Sprintf("%q is no type of CDEvents (dev.cdevents.service.deployed.0.3.0)", clip(t))}
+		return "", false, &Rejection{
+			Reason: Schema, Path: "type",
+			Detail: fmt.Sprintf("%q is no type of CDEvents (dev.cdevents.service.deployed.0.3.0)", clip(t)),
+		}
 	}
 	read, known := versions[m[1]]
 	if !known {

@@ -74,8 +74,14 @@ func ForwardTo(sink string) func(store.DeadLetter) (store.OutboxMessage, bool) {
 		}
 		m.Headers = append(m.Headers, d.Headers...)
 		for _, h := range [][2]string{
-			{"reason", d.Reason}, {"error", d.Error}, {"topic", d.Topic}, {"partition", strconv.Itoa(d.Partition)},
-			{"offset", strconv.FormatInt(d.Offset, 10)}, {"last-offset", strconv.FormatInt(d.LastOffset, 10)}, {"attempts", "1"}, {"timestamp", at},
+			{"reason", d.Reason},
+			{"error", d.Error},
+			{"topic", d.Topic},
+			{"partition", strconv.Itoa(d.Partition)},
+			{"offset", strconv.FormatInt(d.Offset, 10)},
+			{"last-offset", strconv.FormatInt(d.LastOffset, 10)},
+			{"attempts", "1"},
+			{"timestamp", at},
 		} {
 			m.Headers = append(m.Headers, store.Header{Key: "assay-dlq-" + h[0], Value: []byte(h[1])})
 		}

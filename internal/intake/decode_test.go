@@ -161,11 +161,15 @@ func TestDecodeDerives(t *testing.T) {
 		"artifactId":"`+purl+`"`, "").Replace(event(`{"deploymentId":"d","step":{"weight":0.5}}`)), func(e analysis.Event) bool {
 			return e.Phase == analysis.PhaseStep && e.Step.Weight == 0.5 && e.DeploymentID == "d"
 		}},
-		{"types of CDEvents 0.3", replace("0.3.0\"", "0.1.1\"", `"specversion":"0.5.1"`, `"version":"0.3.0"`, `"source":"/k8s"`, `"source":"/k8s","type":"service"`),
-			func(e analysis.Event) bool { return e.Release.Service == "checkout" }},
+		{
+			"types of CDEvents 0.3", replace("0.3.0\"", "0.1.1\"", `"specversion":"0.5.1"`, `"version":"0.3.0"`, `"source":"/k8s"`, `"source":"/k8s","type":"service"`),
+			func(e analysis.Event) bool { return e.Release.Service == "checkout" },
+		},
 		{"no custom data", regexp.MustCompile(`,"customData".*`).ReplaceAllString(event(`{}`), "}"), func(e analysis.Event) bool { return e.DeploymentID == "e-1" }},
-		{"custom data of another kind", regexp.MustCompile(`"customData":.*,"customDataC`).ReplaceAllString(event(`{}`), `"customData":"AAEC","customDataC`),
-			func(e analysis.Event) bool { return e.DeploymentID == "e-1" }},
+		{
+			"custom data of another kind", regexp.MustCompile(`"customData":.*,"customDataC`).ReplaceAllString(event(`{}`), `"customData":"AAEC","customDataC`),
+			func(e analysis.Event) bool { return e.DeploymentID == "e-1" },
+		},
 	} {
 		d, rejection := Decode(binary(c.data), DefaultLimits())
 		if rejection != nil {
@@ -230,8 +234,10 @@ func TestOpenConformanceCloudEvents(t *testing.T) {
 					t.Errorf("%s, %s: %v", file, contentType, rejection)
 					continue
 				}
-				for name, want := range map[string]string{"id": "1234-1234-1234", "specversion": "1.0", "type": "com.example.someevent",
-					"source": "/mycontext/subcontext", "time": "2018-04-05T03:56:24Z"} {
+				for name, want := range map[string]string{
+					"id": "1234-1234-1234", "specversion": "1.0", "type": "com.example.someevent",
+					"source": "/mycontext/subcontext", "time": "2018-04-05T03:56:24Z",
+				} {
 					if e.attributes[name] != want {
 						t.Errorf("%s, %s: attribute %s is %q, want %q", file, contentType, name, e.attributes[name], want)
 					}

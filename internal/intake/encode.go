@@ -131,8 +131,13 @@ func Encode(e analysis.Event) (Message, error) {
 	}
 	m := Message{ContentType: "application/json", Key: []byte(Key(e.Release)), Value: value}
 	for _, h := range [][2]string{
-		{contentTypeHeader, m.ContentType}, {"ce_specversion", "1.0"}, {"ce_id", e.ID}, {"ce_source", e.Source},
-		{"ce_type", e.Type}, {"ce_subject", e.Release.Service}, {"ce_time", c.Context.Timestamp},
+		{contentTypeHeader, m.ContentType},
+		{"ce_specversion", "1.0"},
+		{"ce_id", e.ID},
+		{"ce_source", e.Source},
+		{"ce_type", e.Type},
+		{"ce_subject", e.Release.Service},
+		{"ce_time", c.Context.Timestamp},
 	} {
 		m.Headers = append(m.Headers, store.Header{Key: h[0], Value: []byte(h[1])})
 	}

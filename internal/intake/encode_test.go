@@ -30,8 +30,10 @@ func TestEncodeAndDecode(t *testing.T) {
 			Source: "/ci/" + name.Draw(t, "source"), ID: name.Draw(t, "id"), Time: instants.Draw(t, "time"),
 			Phase:        rapid.SampledFrom([]analysis.Phase{"started", "step", "finished", "aborted"}).Draw(t, "phase"),
 			DeploymentID: analysis.DeploymentID(rapid.StringMatching(`[!#-&(-;=?-\[\]-_a-z|~]{1,40}`).Draw(t, "deployment")),
-			Release: analysis.Release{Environment: name.Draw(t, "environment"), Namespace: name.Draw(t, "namespace"), Service: name.Draw(t, "service"),
-				Version: version.Draw(t, "version"), PreviousVersion: version.Draw(t, "previous"), ArtifactDigest: rapid.SampledFrom([]string{"", digest}).Draw(t, "digest")},
+			Release: analysis.Release{
+				Environment: name.Draw(t, "environment"), Namespace: name.Draw(t, "namespace"), Service: name.Draw(t, "service"),
+				Version: version.Draw(t, "version"), PreviousVersion: version.Draw(t, "previous"), ArtifactDigest: rapid.SampledFrom([]string{"", digest}).Draw(t, "digest"),
+			},
 			Mode:      rapid.SampledFrom([]analysis.Mode{"live", "shadow", "retrospective"}).Draw(t, "mode"),
 			Strategy:  rapid.SampledFrom([]string{"", "canary", "rolling"}).Draw(t, "strategy"),
 			StartedAt: instants.Draw(t, "started"), Canary: some(labels.Draw(t, "canary")), Baseline: some(labels.Draw(t, "baseline")),
@@ -69,8 +71,10 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 
 func TestForward(t *testing.T) {
 	forward := ForwardTo("kafka-dlq")
-	m, ok := forward(store.DeadLetter{ID: 3, Reason: "schema", Error: "x: y", Topic: "t", Partition: 2, Offset: 7, LastOffset: 9, Key: []byte("k"), Value: []byte("v"),
-		Headers: []store.Header{{Key: "ce_id", Value: []byte("e")}, {Key: "content-type", Value: []byte("application/json")}}, At: time.Unix(5, 0)})
+	m, ok := forward(store.DeadLetter{
+		ID: 3, Reason: "schema", Error: "x: y", Topic: "t", Partition: 2, Offset: 7, LastOffset: 9, Key: []byte("k"), Value: []byte("v"),
+		Headers: []store.Header{{Key: "ce_id", Value: []byte("e")}, {Key: "content-type", Value: []byte("application/json")}}, At: time.Unix(5, 0),
+	})
 	if !ok || m.Sink != "kafka-dlq" || m.Key != "k" || string(m.Payload) != "v" || m.ContentType != "application/json" || m.MessageID == "" {
 		t.Errorf("message %+v", m)
 	}
@@ -78,8 +82,10 @@ func TestForward(t *testing.T) {
 	for _, h := range m.Headers {
 		got[h.Key] = string(h.Value)
 	}
-	for name, want := range map[string]string{"ce_id": "e", "assay-dlq-reason": "schema", "assay-dlq-error": "x: y", "assay-dlq-topic": "t",
-		"assay-dlq-partition": "2", "assay-dlq-offset": "7", "assay-dlq-last-offset": "9", "assay-dlq-attempts": "1", "assay-dlq-timestamp": "1970-01-01T00:00:05Z"} {
+	for name, want := range map[string]string{
+		"ce_id": "e", "assay-dlq-reason": "schema", "assay-dlq-error": "x: y", "assay-dlq-topic": "t",
+		"assay-dlq-partition": "2", "assay-dlq-offset": "7", "assay-dlq-last-offset": "9", "assay-dlq-attempts": "1", "assay-dlq-timestamp": "1970-01-01T00:00:05Z",
+	} {
 		if got[name] != want {
 			t.Errorf("header %s is %q, want %q", name, got[name], want)
 		}

@@ -160,8 +160,10 @@ func (l *loop) take(ctx context.Context, f kafka.Fetched) error {
 	for _, b := range f.Batches {
 		for _, record := range b.Records {
 			if b.Transactional {
-				batch.DeadLetters = append(batch.DeadLetters, deadLetter(l.Topic, l.lease.Partition, record, &Rejection{Reason: Quarantined,
-					Detail: "written in a transaction, which may have been aborted: producers of events must not use transactions"}, now))
+				batch.DeadLetters = append(batch.DeadLetters, deadLetter(l.Topic, l.lease.Partition, record, &Rejection{
+					Reason: Quarantined,
+					Detail: "written in a transaction, which may have been aborted: producers of events must not use transactions",
+				}, now))
 				continue
 			}
 			headers := headersOf(record)
@@ -210,7 +212,7 @@ func (l *loop) accept(ctx context.Context, batch store.Batch, ignored int) error
 // letters and reads on behind it (F7).
 func (l *loop) quarantine(ctx context.Context, bad *kafka.BadBatch) error {
 	reason := Malformed
-	if errors.Is(bad, kafka.ErrInflated) {
+	if errors.Is(bad, kafka.ErrInflated) || errors.Is(bad, kafka.ErrRecords) {
 		reason = TooLarge
 	}
 	l.Log.Error("a batch of records cannot be opened; good events may be in it",

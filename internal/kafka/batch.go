@@ -1,14 +1,15 @@
 package kafka
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/segmentio/kafka-go/compress"
-	"github.com/segmentio/kafka-go/protocol"
 )
 
 // A BadBatch is a record batch that must not be decoded. Its offsets are exact:
@@ -24,11 +25,22 @@ func (b *BadBatch) Error() string {
 
 func (b *BadBatch) Unwrap() error { return b.Err }
 
-// ErrBatch says that the records of a batch are not what its header promises.
-var ErrBatch = errors.New("malformed record batch")
+var (
+	// ErrBatch says that the records of a batch are not what its header promises.
+	ErrBatch = errors.New("malformed record batch")
+	// ErrRecords says that a batch has more than MaxRecords records. A record of
+	// seven bytes costs hundreds once it is decoded and stored.
+	ErrRecords = errors.New("the batch has more than 20000 records")
 
-// errBudget ends a response early; it never leaves the package.
-var errBudget = errors.New("the response inflates to more than its budget")
+	// errBudget ends a response early; it never leaves the package.
+	errBudget = errors.New("the response is larger than its budget")
+)
+
+// MaxRecords is how many records one batch, and one fetch, may have.
+const MaxRecords = 20_000
+
+// maxHeaders is how many headers one record may have.
+const maxHeaders = 1000
 
 // The header of a record batch (magic 2): base offset 8, length 4, leader epoch 4,
 // magic 1, crc 4, attributes 2, last offset delta 4, two timestamps 16, producer 14,
@@ -40,95 +52,117 @@ const (
 	atAttributes    = 21
 	atLastDelta     = 23
 	atRecords       = 57
-	minRecord       = 7 // length, attributes, two deltas, key, value, headers: a byte each
-	minHeader       = 2
-	transactional   = int16(protocol.Transactional)
-	control         = int16(protocol.Control)
 	compressionMask = 7
 )
 
+// A budget is what is left for the batches of one response.
+type budget struct{ bytes, records int }
+
 // checkBatch walks one whole batch as kafka-go will, and refuses what would make
-// kafka-go panic or allocate beyond reason. It returns what the batch inflates to.
-// The checksum is left to kafka-go: a mismatch there is damage on the way, to be
-// fetched again, not something to skip.
-func checkBatch(b []byte, budget int) (inflated int, err error) {
+// kafka-go panic or allocate beyond reason. It holds nothing of the batch in
+// memory. The checksum is left to kafka-go: a mismatch there is damage on the way,
+// to be fetched again, not something to skip.
+func checkBatch(b []byte, left *budget) error {
 	base := int64(binary.BigEndian.Uint64(b))
 	delta := int32(binary.BigEndian.Uint32(b[atLastDelta:]))
 	count := int32(binary.BigEndian.Uint32(b[atRecords:]))
 	attributes := int16(binary.BigEndian.Uint16(b[atAttributes:]))
 	bad := func(err error) error { return &BadBatch{First: base, Last: base + int64(max(delta, 0)), Err: err} }
 
-	if b[atMagic] != 2 {
-		return 0, bad(fmt.Errorf("%w: message format %d, only 2 is read", ErrBatch, b[atMagic]))
+	switch {
+	case b[atMagic] != 2:
+		return bad(fmt.Errorf("%w: message format %d, only 2 is read", ErrBatch, b[atMagic]))
+	case base < 0 || delta < 0 || count < 0 || int64(count) > int64(delta)+1:
+		return bad(fmt.Errorf("%w: %d records in %d offsets", ErrBatch, count, int64(delta)+1))
+	case count > MaxRecords:
+		return bad(fmt.Errorf("%w: %d", ErrRecords, count))
+	case int(count) > left.records:
+		return errBudget
 	}
-	if base < 0 || delta < 0 || count < 0 || int64(count) > int64(delta)+1 {
-		return 0, bad(fmt.Errorf("%w: %d records in %d offsets", ErrBatch, count, int64(delta)+1))
-	}
-	records := b[batchHeader:]
+	records := io.Reader(bytes.NewReader(b[batchHeader:]))
 	if c := compress.Compression(attributes & compressionMask); c != compress.None {
 		codec := c.Codec()
 		if codec == nil {
-			return 0, bad(fmt.Errorf("%w: unknown compression %d", ErrBatch, c))
+			return bad(fmt.Errorf("%w: unknown compression %d", ErrBatch, c))
 		}
-		r := codec.NewReader(bytes.NewReader(records))
-		defer r.Close()
-		records, err = io.ReadAll(io.LimitReader(r, int64(budget)+1))
-		if err != nil {
-			return 0, bad(err)
-		}
-		if len(records) > budget {
-			return 0, errBudget
-		}
+		inflating := codec.NewReader(records)
+		defer inflating.Close()
+		records = inflating
 	}
-	if int64(count)*minRecord > int64(len(records)) {
-		return 0, bad(fmt.Errorf("%w: %d records in %d bytes", ErrBatch, count, len(records)))
-	}
-	w := walker{rest: records}
+	w := walker{buffer: bufio.NewReader(records)}
 	for i := range count {
 		w.record()
-		if w.failed {
-			return 0, bad(fmt.Errorf("%w: record %d of %d", ErrBatch, i+1, count))
+		if w.err == io.EOF || w.err == io.ErrUnexpectedEOF {
+			w.err = ErrBatch
+		}
+		if w.err != nil {
+			return bad(fmt.Errorf("record %d of %d: %w", i+1, count, w.err))
 		}
 	}
-	return len(records), nil
+	// kafka-go inflates what follows the records too.
+	rest, err := io.Copy(io.Discard, w.buffer)
+	if err != nil {
+		return bad(err)
+	}
+	size := w.size + int(rest)
+	switch {
+	case size > maxResponse: // never compressed: the decompressors stop before
+		return bad(ErrInflated)
+	case size > left.bytes:
+		return errBudget
+	}
+	left.bytes -= size
+	left.records -= int(count)
+	return nil
 }
 
-// A walker steps over the fields of records without copying any.
+// A walker steps over the fields of records without keeping any.
 type walker struct {
-	rest   []byte
-	failed bool
+	buffer *bufio.Reader
+	size   int // bytes so far
+	err    error
 }
 
 func (w *walker) record() {
-	w.varint() // length: kafka-go does not look at it
-	w.skip(1)  // attributes
-	w.varint() // timestamp
-	if w.varint() < 0 {
-		w.failed = true // offset delta
+	w.varint()          // length: kafka-go does not look at it
+	w.skip(1)           // attributes
+	w.varint()          // timestamp
+	if w.varint() < 0 { // offset
+		w.fail()
 	}
 	w.nullable()
 	w.nullable()
 	headers := w.varint()
-	if headers < 0 || headers > int64(len(w.rest)/minHeader) {
-		w.failed = true
+	if headers < 0 || headers > maxHeaders {
+		w.fail() // kafka-go makes room for them before it reads any
 		return
 	}
 	for range headers {
 		w.skip(w.varint())
 		w.nullable()
-		if w.failed {
-			return
-		}
 	}
 }
 
+func (w *walker) fail() {
+	if w.err == nil {
+		w.err = ErrBatch
+	}
+}
+
+func (w *walker) ReadByte() (byte, error) {
+	b, err := w.buffer.ReadByte()
+	if err == nil {
+		w.size++
+	}
+	return b, err
+}
+
 func (w *walker) varint() int64 {
-	v, n := binary.Varint(w.rest)
-	if n <= 0 {
-		w.failed = true
+	if w.err != nil {
 		return 0
 	}
-	w.rest = w.rest[n:]
+	v, err := binary.ReadVarint(w) // at most 10 bytes
+	w.err = err
 	return v
 }
 
@@ -140,9 +174,13 @@ func (w *walker) nullable() {
 }
 
 func (w *walker) skip(n int64) {
-	if w.failed || n < 0 || n > int64(len(w.rest)) {
-		w.failed = true
-		return
+	switch {
+	case w.err != nil:
+	case n < 0 || n > math.MaxInt32:
+		w.fail()
+	default:
+		var skipped int
+		skipped, w.err = w.buffer.Discard(int(n))
+		w.size += skipped
 	}
-	w.rest = w.rest[n:]
 }

@@ -23,8 +23,11 @@ func TestConfigValidate(t *testing.T) {
 		{"plain on loopback", Config{Brokers: ok, SASL: &SASL{Mechanism: "plain", Username: "u", PasswordFile: "f"}}, nil},
 		{"plain in the clear", Config{Brokers: []string{"k:9092"}, SASL: &SASL{Mechanism: "plain", Username: "u", PasswordFile: "f"}}, []string{"in the clear"}},
 		{"no broker", Config{}, []string{"none is named"}},
-		{"all faults together", Config{Brokers: []string{"k", "k:0", ":9", "k:99999"}, TLS: &TLS{CertFile: "c"}, SASL: &SASL{Mechanism: "SCRAM"}},
-			[]string{"brokers[0]", "brokers[1]", "brokers[2]", "brokers[3]", "belong together", "legal are plain, scram-sha-256 or scram-sha-512", "username", "passwordFile or passwordEnv"}},
+		{
+			"all faults together",
+			Config{Brokers: []string{"k", "k:0", ":9", "k:99999"}, TLS: &TLS{CertFile: "c"}, SASL: &SASL{Mechanism: "SCRAM"}},
+			[]string{"brokers[0]", "brokers[1]", "brokers[2]", "brokers[3]", "belong together", "legal are plain, scram-sha-256 or scram-sha-512", "username", "passwordFile or passwordEnv"},
+		},
 		{"two passwords", Config{Brokers: ok, SASL: &SASL{Mechanism: "scram-sha-256", Username: "u", PasswordFile: "f", PasswordEnv: "P"}}, []string{"either"}},
 	} {
 		err := c.config.Validate()

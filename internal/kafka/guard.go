@@ -191,7 +191,7 @@ func inspect(frame []byte, version int16) ([]byte, error) {
 // beginning, and why it stopped there if it did. A batch that the broker cut at
 // the end is not an error: kafka-go skips it.
 func checkBatches(b []byte) (good int, err error) {
-	budget := maxResponse
+	left := budget{bytes: maxResponse, records: MaxRecords}
 	for len(b)-good >= batchHeader {
 		rest := b[good:]
 		whole := 12 + int64(int32(binary.BigEndian.Uint32(rest[atLength:])))
@@ -202,11 +202,9 @@ func checkBatches(b []byte) (good int, err error) {
 		if whole > int64(len(rest)) {
 			return good, nil
 		}
-		inflated, err := checkBatch(rest[:whole], budget)
-		if err != nil {
+		if err := checkBatch(rest[:whole], &left); err != nil {
 			return good, err
 		}
-		budget -= inflated
 		good += int(whole)
 	}
 	return good, nil

@@ -178,8 +178,10 @@ func TestSASL(t *testing.T) {
 				refusing = true
 				cluster.ControlKey(int16(kmsg.SASLAuthenticate), refuse)
 			}
-			c := kafkatest.Connect(t, kafka.Config{Brokers: cluster.ListenAddrs(),
-				SASL: &kafka.SASL{Mechanism: mechanism, Username: "u", PasswordFile: file}})
+			c := kafkatest.Connect(t, kafka.Config{
+				Brokers: cluster.ListenAddrs(),
+				SASL:    &kafka.SASL{Mechanism: mechanism, Username: "u", PasswordFile: file},
+			})
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			_, err := c.Partitions(ctx, "t")
 			cancel()

@@ -177,8 +177,10 @@ func TestGapsAndDeadLetters(t *testing.T) {
 func TestUnsupportedIsFoundByItsID(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, Batch{DeadLetters: []DeadLetter{
-		{Reason: "unsupported_schema", Error: "v8", EventID: "e", At: t0}, {Reason: "unsupported_schema", Error: "v9", EventSource: "s", EventID: "e", At: t0},
-		{Reason: "malformed", EventID: "e", At: t0}, {Reason: "malformed", EventID: "f", At: t0},
+		{Reason: "unsupported_schema", Error: "v8", EventID: "e", At: t0},
+		{Reason: "unsupported_schema", Error: "v9", EventSource: "s", EventID: "e", At: t0},
+		{Reason: "malformed", EventID: "e", At: t0},
+		{Reason: "malformed", EventID: "f", At: t0},
 	}})
 	want := DeadLetter{ID: 2, Reason: "unsupported_schema", Error: "v9", EventSource: "s", EventID: "e", At: t0}
 	if got, ok, err := s.Unsupported(t.Context(), "e"); !ok || err != nil || !reflect.DeepEqual(got, want) {
@@ -205,8 +207,10 @@ func TestOrphansWaitAside(t *testing.T) {
 	if orphans, err := s.Orphans(t.Context()); err != nil || len(orphans) != 0 {
 		t.Errorf("orphans: %+v, %v", orphans, err)
 	}
-	if row, err := s.Inbox(t.Context(), 2); err != nil || !row.HandledAt.Equal(t0) || !row.ParkedUntil.IsZero() {
-		t.Errorf("row: %+v, %v", row, err)
+	for _, id := range []int64{1, 2} {
+		if row, err := s.Inbox(t.Context(), id); err != nil || !row.HandledAt.Equal(t0) || !row.ParkedUntil.IsZero() {
+			t.Errorf("row %d: %+v, %v", id, row, err)
+		}
 	}
 	for _, change := range []Change{{Handled: []int64{99}, Now: t0}, {Parked: []Parked{{99, until}}, Now: t0}} {
 		if _, err := s.Apply(t.Context(), change); !errors.Is(err, ErrNotFound) {

@@ -15,7 +15,8 @@ func audited(t testing.TB, n int) *Store {
 	change := Change{Now: t0}
 	for i := range n - 1 { // the first is that the store was created
 		change.Audit = append(change.Audit, AuditEntry{
-			At: t0.Add(time.Duration(i) * time.Second), Actor: fmt.Sprint("actor ", i%3), Action: "approved", Subject: fmt.Sprint("change ", i), Body: fmt.Appendf(nil, `{"i":%d}`, i)})
+			At: t0.Add(time.Duration(i) * time.Second), Actor: fmt.Sprint("actor ", i%3), Action: "approved", Subject: fmt.Sprint("change ", i), Body: fmt.Appendf(nil, `{"i":%d}`, i),
+		})
 	}
 	apply(t, s, change)
 	return s
@@ -109,6 +110,10 @@ func TestRewrittenAuditNeedsAMark(t *testing.T) {
 	var bad *AuditError
 	if !errors.As(err, &bad) || bad.Seq != 5 {
 		t.Errorf("got %v, want entry 5", err)
+	}
+	s.tamper(t, `DELETE FROM audit`)
+	if err := s.VerifyAudit(t.Context()); !errors.As(err, &bad) || bad.Seq != 1 {
+		t.Errorf("an empty log: got %v, want entry 1", err)
 	}
 	if err := s.VerifyAudit(t.Context(), AuditMark{2, "x"}, AuditMark{2, "y"}); !errors.As(err, &bad) || bad.Seq != 2 {
 		t.Errorf("two marks of one entry: %v", err)

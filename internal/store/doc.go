@@ -1,5 +1,7 @@
-// Package store is the memory of Assay: one SQLite file that survives SIGKILL,
-// power loss and a full disk without losing what it acknowledged.
+// Package store is the memory of Assay: one SQLite file that loses nothing of what
+// it acknowledged when the process is killed or the disk is full. That a power loss
+// does no more is SQLite's promise for WAL with synchronous=FULL; the tests here
+// kill processes, they do not cut the power.
 //
 // A deployment event enters through [Store.Accept], which writes the inbox row
 // and the partition's next offset in one transaction: an event delivered a
@@ -11,8 +13,7 @@
 // mark what was acknowledged. Every audit entry carries the hash of the one
 // before it, so that [Store.VerifyAudit] names the first that was changed.
 //
-// When a method that writes returns nil, what it wrote is on the disk (WAL,
-// synchronous=FULL). When it returns an error, nothing of it was written, with
+// When a method that writes returns nil, what it wrote is on the disk. When it returns an error, nothing of it was written, with
 // one exception: after [ErrIO] the outcome is unknown, the Store refuses all
 // further writes, and the process must start anew, because an fsync that failed
 // cannot be tried again. A context is heeded while waiting for the writer, never
@@ -24,6 +25,6 @@
 //
 // What it does not do: read a clock (instants are arguments), judge, deliver,
 // decode events or verdicts beyond the columns it searches by, keep spools or
-// bundles, start goroutines of its own, or share a file between machines. Instants are kept
-// to the nanosecond between the years 1678 and 2261 and are clamped beyond.
+// bundles, start goroutines, or share a file between machines. Instants are kept to
+// the nanosecond between the years 1678 and 2261 and are clamped beyond.
 package store

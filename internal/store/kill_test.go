@@ -97,8 +97,10 @@ func delivery(topic string, offset int64) Delivery {
 	id := fmt.Sprint("event-", offset)
 	return Delivery{
 		Topic: topic, Offset: offset, Key: []byte("prod-eu1/shop/checkout"), Headers: []Header{{"ce_id", []byte(id)}}, Raw: []byte(`{"id":"` + id + `"}`), ContentHash: "hash of " + id,
-		Event: analysis.Event{Source: "/argo/prod", ID: id, Time: t0, Phase: analysis.PhaseStarted, DeploymentID: analysis.DeploymentID(id), StartedAt: t0, Mode: analysis.Live,
-			Release: analysis.Release{Environment: "prod-eu1", Namespace: "shop", Service: "checkout", Version: id}},
+		Event: analysis.Event{
+			Source: "/argo/prod", ID: id, Time: t0, Phase: analysis.PhaseStarted, DeploymentID: analysis.DeploymentID(id), StartedAt: t0, Mode: analysis.Live,
+			Release: analysis.Release{Environment: "prod-eu1", Namespace: "shop", Service: "checkout", Version: id},
+		},
 	}
 }
 

@@ -55,6 +55,9 @@ func TestOutboxKeepsItsOrder(t *testing.T) {
 	if err := s.MarkFailed(t.Context(), want.ID, "too late", t0); err != nil {
 		t.Fatal(err)
 	}
+	if n := s.number(t, `SELECT attempts FROM outbox WHERE id = ?`, want.ID); n != 2 {
+		t.Errorf("%d failed attempts, want the 2 before it was sent", n)
+	}
 	if got := order(pending(10)); got != "ba" {
 		t.Errorf("after sending: %s, want ba", got)
 	}

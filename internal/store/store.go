@@ -58,12 +58,7 @@ func open(ctx context.Context, path string, now time.Time) (_ *Store, err error)
 	if s.lock, err = lockFile(path); err != nil {
 		return nil, err
 	}
-	// Made here, before SQLite would make it readable by all; the WAL inherits its mode.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err = f.Close(); err != nil {
+	if err = create(path); err != nil {
 		return nil, err
 	}
 	if s.writing, err = sql.Open("sqlite", address(path, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")); err != nil {
@@ -86,12 +81,30 @@ func open(ctx context.Context, path string, now time.Time) (_ *Store, err error)
 		return nil, err
 	}
 	s.turn <- struct{}{}
-	return s, s.create(ctx, now)
+	return s, s.begin(ctx, now)
 }
 
-// create writes the first entry of the audit log, once.
-func (s *Store) create(ctx context.Context, now time.Time) error {
-	return s.write(ctx, "create", func(tx *tx) error {
+// create makes the file, before SQLite would make it readable by all (the WAL
+// inherits its mode), and its name in the directory durable.
+func create(path string) error {
+	for _, file := range []struct {
+		name string
+		flag int
+	}{{path, os.O_RDWR | os.O_CREATE}, {filepath.Dir(path), os.O_RDONLY}} {
+		f, err := os.OpenFile(file.name, file.flag, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin writes the first entry of the audit log, once.
+func (s *Store) begin(ctx context.Context, now time.Time) error {
+	return s.write(ctx, "begin", func(tx *tx) error {
 		head, err := tx.auditHead()
 		if err != nil || head.Seq > 0 {
 			return err
@@ -127,7 +140,8 @@ func resolve(path string) (string, error) {
 // connection is told first.
 func address(path string, pragmas ...string) string {
 	query := url.Values{"_pragma": append([]string{
-		"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)"}, pragmas...)}
+		"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)",
+	}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
 

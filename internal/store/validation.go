@@ -86,8 +86,13 @@ type Filter struct {
 func (s *Store) Validations(ctx context.Context, filter Filter) ([]Validation, error) {
 	query, args := selectListed+`WHERE 1`, []any{}
 	for _, condition := range []struct{ column, value string }{
-		{"v.service", filter.Service}, {"v.environment", filter.Environment}, {"v.namespace", filter.Namespace}, {"v.version", filter.Version},
-		{"v.deployment", string(filter.Deployment)}, {"coalesce(f.word, 'pending')", filter.Word}, {"v.phase", filter.Phase},
+		{"v.service", filter.Service},
+		{"v.environment", filter.Environment},
+		{"v.namespace", filter.Namespace},
+		{"v.version", filter.Version},
+		{"v.deployment", string(filter.Deployment)},
+		{"coalesce(f.word, 'pending')", filter.Word},
+		{"v.phase", filter.Phase},
 	} {
 		if condition.value != "" {
 			query += ` AND ` + condition.column + ` = ?`

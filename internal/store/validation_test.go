@@ -34,7 +34,7 @@ func TestReads(t *testing.T) {
 		versioned("late", 30, "v1", nil), // accepted first, started last
 		versioned("early", 10, "v1", nil),
 		versioned("elsewhere", 20, "v1", elsewhere),
-		versioned("past", 50, "v1", func(d *analysis.Deployment) { d.Mode = analysis.Retrospective }),
+		versioned("past", 50, "v9", func(d *analysis.Deployment) { d.Mode = analysis.Retrospective }),
 		versioned("shadow", 60, "v1", func(d *analysis.Deployment) { d.Mode = analysis.Shadow }),
 		versioned("again", 5, "v2", nil),
 		versioned("again", 40, "v2", func(d *analysis.Deployment) { d.Attempt = 2 }),
@@ -43,7 +43,7 @@ func TestReads(t *testing.T) {
 		v.Plan = []byte("plan")
 		apply(t, s, Change{Open: []Validation{v}})
 	}
-	finals := []Final{ending(versioned("early", 10, "v1", nil), "promote"), ending(versioned("again", 5, "v2", nil), "promote"), ending(versioned("past", 50, "v1", nil), "promote")}
+	finals := []Final{ending(versioned("early", 10, "v1", nil), "promote"), ending(versioned("again", 5, "v2", nil), "promote"), ending(versioned("past", 50, "v9", nil), "promote")}
 	apply(t, s, Change{Finals: finals})
 
 	after := func(minutes int) *time.Time { at := t0.Add(time.Duration(minutes) * time.Minute); return &at }

@@ -61,6 +61,15 @@ func (r *Runner) takePlan(p *planned, now time.Time) ([]*run, error) {
 		r.schedule(v)
 		return nil, nil
 	}
+	if r.mayStillChange(v, p.plan, now) {
+		judge, err := NewJudge(p.plan)
+		if err != nil {
+			return nil, err
+		}
+		v.latest, v.planning = judge.Verdict(), wait{until: now.Add(planAgain)}
+		r.schedule(v)
+		return nil, nil
+	}
 	if err := r.start(v, p.plan); err != nil {
 		return nil, err
 	}
@@ -83,6 +92,16 @@ func (r *Runner) takePlan(p *planned, now time.Time) ([]*run, error) {
 	r.passed("planned")
 	r.schedule(v)
 	return nil, nil
+}
+
+// planAgain is how often a refused plan is made again.
+const planAgain = 15 * time.Second
+
+// mayStillChange reports whether a plan that found nothing to compare is worth
+// making again: telemetry of a service often begins after the event that announces
+// it. The past does not change.
+func (r *Runner) mayStillChange(v *run, plan *analysis.Plan, now time.Time) bool {
+	return plan.Refused != "" && v.row.Deployment.Mode != analysis.Retrospective && now.Before(plan.Deadline())
 }
 
 // waitingVerdict is the pending answer while there is no plan yet.
@@ -116,7 +135,7 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 			if err != nil {
 				in.Policy.Objectives = policy.Objectives[:1] // the source cannot say; judge by what it may still send
 			} else {
-				in.Refused, in.RefusedReason = analysis.NoObjectives, "no built-in signal is known of "+heard(d.Release, seen)
+				in.Refused, in.RefusedReason = analysis.NoObjectives, "no built-in signal of the service was seen; seen: "+heard(d.Release, seen)
 				return analysis.NewPlan(in)
 			}
 		}
@@ -128,7 +147,7 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 			return nil, err
 		}
 		if version == "" {
-			in.Refused, in.RefusedReason = analysis.NoBaseline, "the event names no baseline version and none was seen: "+heard(d.Release, seen)
+			in.Refused, in.RefusedReason = analysis.NoBaseline, "the event names no baseline version and none was seen before it; seen: "+heard(d.Release, seen)
 			return analysis.NewPlan(in)
 		}
 		in.Deployment.Release.PreviousVersion = version
@@ -151,18 +170,18 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 
 // facts asks for what the time before the deployment says about one objective.
 func (r *Runner) facts(ctx context.Context, o analysis.Objective, in analysis.PlanInput) (analysis.Facts, error) {
-	start := in.Deployment.StartedAt
+	start, lag := in.Deployment.StartedAt, r.Gatherer.Lag(o.Signal.Source)
 	matches := in.Cohorts.Baseline.Matches()
 	spacing, err := r.Gatherer.Spacing(ctx, analysis.SpacingQuery{Signal: o.Signal, Matches: matches, From: start.Add(-time.Hour), To: start})
 	if err != nil {
-		return analysis.Facts{}, err
+		return analysis.Facts{Lag: lag}, err
 	}
 	sums, err := r.Gatherer.History(ctx, analysis.HistoryQuery{Signal: o.Signal, Matches: matches, From: start.Add(-history.Span), To: start})
 	if err != nil {
-		return analysis.Facts{Spacing: spacing}, err
+		return analysis.Facts{Spacing: spacing, Lag: lag}, err
 	}
 	weight := analysis.PlannedWeight(in.Deployment)
-	return analysis.Facts{Spacing: spacing, History: history.Learn(sums, start, weight, string(in.Deployment.Validation()))}, nil
+	return analysis.Facts{Spacing: spacing, Lag: lag, History: history.Learn(sums, start, weight, string(in.Deployment.Validation()))}, nil
 }
 
 // seenBefore asks, for each signal, which releases were heard of in the hour

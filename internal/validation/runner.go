@@ -290,15 +290,18 @@ func (h dueHeap) Less(i, j int) bool {
 	}
 	return h[i].row.ID < h[j].row.ID
 }
+
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j
 }
+
 func (h *dueHeap) Push(x any) {
 	v := x.(*run)
 	v.index = len(*h)
 	*h = append(*h, v)
 }
+
 func (h *dueHeap) Pop() any {
 	old := *h
 	v := old[len(old)-1]

@@ -446,3 +446,76 @@ func TestNothingSeenSaysWhatWas(t *testing.T) {
 		t.Fatalf("%v %s: %s", v.Verdict, v.ReasonCode, v.Reason)
 	}
 }
+
+// Telemetry that begins only after the event is judged all the same.
+func TestPlansAgainWhenTelemetryBeginsLater(t *testing.T) {
+	source := &late{Source: mustReplay(t, world{baselineRate: .001, canaryRate: .001, rps: 40, history: 3 * time.Hour, span: 30 * time.Minute}.record(1))}
+	b := newBench(t, source)
+	e := deployment(analysis.Live)
+	e.Release.PreviousVersion = ""
+	b.deploy(e)
+	b.advance(start)
+	if v := b.verdict(); v.Verdict != verdicts.Pending || v.ReasonCode != analysis.NoBaseline {
+		t.Fatalf("%v %s", v.Verdict, v.ReasonCode)
+	}
+	source.begun = true
+	for now := start.Add(time.Minute); now.Before(start.Add(25 * time.Minute)); now = now.Add(15 * time.Second) {
+		b.advance(now)
+	}
+	if v := b.verdict(); v.Verdict != verdicts.Promote || v.BaselineVersion != "1.4.9" {
+		t.Fatalf("%v %s, baseline %q", v.Verdict, v.ReasonCode, v.BaselineVersion)
+	}
+}
+
+// late hears of nothing until it has begun.
+type late struct {
+	sources.Source
+	begun bool
+}
+
+func (l *late) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error) {
+	if !l.begun {
+		return nil, nil
+	}
+	return l.Source.Seen(ctx, q)
+}
+
+// Where nothing can be compared until the deadline, the answer is hold with the
+// reason, never a word to act on.
+func TestRefusedPlanHoldsAtTheDeadline(t *testing.T) {
+	b := newBench(t, &late{Source: mustReplay(t, world{rps: 1, history: time.Hour, span: time.Hour}.record(1))})
+	e := deployment(analysis.Live)
+	e.Release.PreviousVersion = ""
+	b.deploy(e)
+	for now := start; now.Before(start.Add(21 * time.Minute)); now = now.Add(15 * time.Second) {
+		b.advance(now)
+	}
+	v := b.verdict()
+	if v.Verdict != verdicts.Hold || v.ReasonCode != analysis.NoBaseline || !v.Final {
+		t.Fatalf("%v %s: %s", v.Verdict, v.ReasonCode, v.Reason)
+	}
+	b.rejudged(v)
+}
+
+// Where traffic cannot decide the margins, the first look says so, and which SLO
+// would.
+func TestUnderpoweredIsSaidAtOnce(t *testing.T) {
+	b := newBench(t, mustReplay(t, world{baselineRate: .001, canaryRate: .001, rps: .5, history: 3 * time.Hour, span: 30 * time.Minute}.record(1)))
+	withoutSLO := policy()
+	withoutSLO.Objectives = []analysis.Objective{objective(0)}
+	b.Runner.Policy = func(analysis.Release, string) Policy { return withoutSLO }
+	b.deploy(deployment(analysis.Live))
+	for now := start; now.Before(start.Add(25 * time.Minute)); now = now.Add(15 * time.Second) {
+		b.advance(now)
+		v := b.verdict()
+		if v.ReasonCode != analysis.Underpowered && v.Verdict != verdicts.Hold {
+			t.Fatalf("after %v: %v %s: %s", now.Sub(start), v.Verdict, v.ReasonCode, v.Reason)
+		}
+		if now.Equal(start) && (!strings.Contains(v.Reason, "target: 0.99") || !strings.Contains(v.Reason, "minutes")) {
+			t.Fatalf("the first reason is %q", v.Reason)
+		}
+	}
+	if v := b.verdict(); v.Verdict != verdicts.Hold {
+		t.Fatalf("%v %s", v.Verdict, v.ReasonCode)
+	}
+}

@@ -64,8 +64,10 @@ func (r *Runner) sealLeftOvers(ctx context.Context) error {
 		case err != nil:
 			return err
 		case row.Phase == store.PhaseFinal:
+			// A bundle that cannot be sealed must not keep the process from starting;
+			// its spool stays for the next try.
 			if err := r.seal(ctx, id); err != nil {
-				return fmt.Errorf("seal the bundle of %s: %w", id, err)
+				r.Log.Error("the bundle could not be sealed, its spool is kept", "validation", id, "error", err)
 			}
 		}
 	}

@@ -13,12 +13,15 @@ import (
 // unknown), and how many readings lay inside the fold.
 func increase(picked []counted, fold analysis.Fold, since time.Time, good bool) (inc analysis.Increase, received int, start time.Time) {
 	start0, end, since0 := fold.Start.UnixNano(), fold.End.UnixNano(), nanos(since)
-	cuts := cut(picked, start0, end, since0)
+	cuts := cut(picked, start0, end, since0, false)
 	if len(cuts) == 0 {
 		return analysis.Increase{}, 0, time.Time{}
 	}
-	target := analysis.Target{Starts: starts(cuts, start0)}
 	exact := exact(cuts)
+	if !exact {
+		cuts = cut(picked, start0, end, since0, true)
+	}
+	target := analysis.Target{Starts: starts(cuts, start0)}
 	if !exact {
 		target.Starts = append(target.Starts, restarts(cuts)...)
 		slices.SortFunc(target.Starts, time.Time.Compare)
@@ -39,46 +42,42 @@ func nanos(since time.Time) int64 {
 	return since.UnixNano()
 }
 
-// A slice of a series that a fold may know about.
+// A portion is the part of a series that matters to a fold.
 type portion struct {
 	counted
 	samples []sample
 }
 
-// cut takes from each series what is known at the fold's end to one who remembers
-// nothing before since. A target with any sample in [since, fold's start] is
-// known, and then the last older sample of its quieter series is a reference, too:
-// an error series may be silent for hours without being born anew. A target
-// without one is new, whatever it sent long ago.
-func cut(picked []counted, start, end, since int64) []portion {
-	var cuts []portion
-	known := false
+// cut takes from each series what matters to the fold and was known at its end to
+// one who remembers nothing before since. A target with any sample in [since,
+// start] is known, and then even older samples of its quieter series are
+// references: an error series may be silent for hours without being born anew. A
+// target without one is new, whatever it sent long ago.
+//
+// Of what lies before the fold, each series' last sample is all that matters if
+// start times tell of resets. Otherwise it matters which series fell when, so that
+// one that vanished in a restart is not counted from its old value: then all is
+// taken since since, and a little more (whole).
+func cut(picked []counted, start, end, since int64, whole bool) []portion {
+	known := slices.ContainsFunc(picked, func(c counted) bool {
+		n := c.until(start)
+		return n > 0 && c.samples[n-1].t >= since
+	})
+	cuts := make([]portion, 0, len(picked))
 	for _, c := range picked {
-		to := c.until(end)
-		from := searchTimes(c.samples[:to], since-1)
-		if from < to && c.samples[from].t <= start {
-			known = true
-		}
-		if c.kind == cumulative && from > 0 {
-			from--
+		from, to := c.until(max(start, since-1)), c.until(end)
+		switch {
+		case !known:
+		case whole:
+			from = max(0, searchTimes(c.samples[:to], since-1)-1)
+		default:
+			from = max(0, from-1)
 		}
 		if from < to {
 			cuts = append(cuts, portion{c, c.samples[from:to]})
 		}
 	}
-	if known {
-		return cuts
-	}
-	fresh := cuts[:0]
-	for _, c := range cuts {
-		if c.samples[0].t < since {
-			c.samples = c.samples[1:]
-		}
-		if len(c.samples) > 0 {
-			fresh = append(fresh, c)
-		}
-	}
-	return fresh
+	return cuts
 }
 
 // restarted reports whether the counter began anew between two of its samples.

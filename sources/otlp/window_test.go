@@ -153,8 +153,10 @@ func TestOutOfOrderAndDuplicates(t *testing.T) {
 		t.Run(temporality.String(), func(t *testing.T) {
 			source := newSource(t)
 			points := []point{
-				{at: -5, start: -20, status: "200", v: 100}, {at: 10, start: -20, status: "200", v: 130},
-				{at: 25, start: -20, status: "200", v: 170}, {at: 40, start: -20, status: "200", v: 220},
+				{at: -5, start: -20, status: "200", v: 100},
+				{at: 10, start: -20, status: "200", v: 130},
+				{at: 25, start: -20, status: "200", v: 170},
+				{at: 40, start: -20, status: "200", v: 220},
 			}
 			if temporality == deltaSum {
 				for i, v := range []float64{100, 30, 40, 50} {
@@ -222,8 +224,11 @@ func TestDeltaCountsInFullFromItsStart(t *testing.T) {
 		{"zero-length, which is the same", []point{{at: 10, start: 10, status: "200", v: 7}}, "a: 0 of 0 (1) first 0 of 7"},
 		{"a series joins", []point{{at: -5, start: -20, status: "200", v: 50}, {at: 10, start: -5, status: "200", v: 7}, {at: 10, start: -5, status: "500", v: 2}}, "a: 2 of 9 (1)"},
 		{"a series is back after silence", []point{
-			{at: -900, start: -915, status: "500", v: 50}, {at: -900, start: -915, status: "200", v: 50}, {at: -5, start: -20, status: "200", v: 50},
-			{at: 10, start: -5, status: "200", v: 7}, {at: 10, start: -5, status: "500", v: 2},
+			{at: -900, start: -915, status: "500", v: 50},
+			{at: -900, start: -915, status: "200", v: 50},
+			{at: -5, start: -20, status: "200", v: 50},
+			{at: 10, start: -5, status: "200", v: 7},
+			{at: 10, start: -5, status: "500", v: 2},
 		}, "a: 2 of 9 (1)"},
 		{"after a gap only what was sent counts", []point{{at: -5, start: -20, status: "200", v: 50}, {at: 10, start: 5, status: "200", v: 7}}, "a: 0 of 7 (1)"},
 	}
@@ -249,8 +254,10 @@ func TestStartTimes(t *testing.T) {
 		{
 			name: "a restart that no value shows",
 			points: []point{
-				{at: -5, start: -900, status: "200", v: 10}, {at: -5, start: -900, status: "500", v: 1},
-				{at: 10, start: 2, status: "200", v: 12}, {at: 10, start: 2, status: "500", v: 1},
+				{at: -5, start: -900, status: "200", v: 10},
+				{at: -5, start: -900, status: "500", v: 1},
+				{at: 10, start: 2, status: "200", v: 12},
+				{at: 10, start: 2, status: "500", v: 1},
 			},
 			want: "a: 1 of 13 (1)", podStart: 2,
 		},
@@ -260,16 +267,19 @@ func TestStartTimes(t *testing.T) {
 			name: "a series with a start of its own",
 			points: []point{
 				{at: -5, start: -900, status: "200", v: 1000},
-				{at: 10, start: -900, status: "200", v: 1010}, {at: 10, start: 7, status: "500", v: 1},
+				{at: 10, start: -900, status: "200", v: 1010},
+				{at: 10, start: 7, status: "500", v: 1},
 			},
 			want: "a: 1 of 11 (1)", podStart: -900,
 		},
 		{
 			name: "one restart, two starts, and the error series comes later",
 			points: []point{
-				{at: -5, start: -900, status: "200", v: 1000}, {at: -5, start: -800, status: "500", v: 3},
+				{at: -5, start: -900, status: "200", v: 1000},
+				{at: -5, start: -800, status: "500", v: 3},
 				{at: 5, start: 2, status: "200", v: 20},
-				{at: 14, start: 2, status: "200", v: 50}, {at: 14, start: 9, status: "500", v: 4},
+				{at: 14, start: 2, status: "200", v: 50},
+				{at: 14, start: 9, status: "500", v: 4},
 			},
 			want: "a: 4 of 54 (2)", podStart: 2,
 		},
@@ -301,8 +311,10 @@ func TestStartTimes(t *testing.T) {
 			// One series knows starts, the other does not: then the rule is per target.
 			name: "some series know their start",
 			points: []point{
-				{at: -5, start: -900, status: "200", v: 10}, {at: -5, status: "500", v: 1},
-				{at: 10, start: 2, status: "200", v: 12}, {at: 10, status: "500", v: 1},
+				{at: -5, start: -900, status: "200", v: 10},
+				{at: -5, status: "500", v: 1},
+				{at: 10, start: 2, status: "200", v: 12},
+				{at: 10, status: "500", v: 1},
 			},
 			want: "a: 1 of 13 (1)", podStart: 2,
 		},

@@ -12,12 +12,12 @@ import (
 // stack, which ends the process), and makes some hundred bytes of each empty
 // message of two.
 const (
-	maxNesting  = 64      // of messages in messages; without nested values it is 8
+	maxNesting  = 256     // of messages in messages; without nested values it is 8
 	maxMessages = 1 << 20 // 20 bytes each in a request of 20 MiB, which is close to what real ones have
 )
 
 var (
-	errNested   = fmt.Errorf("attribute values are nested more than %d levels deep", maxNesting)
+	errNested   = fmt.Errorf("attribute values are nested too deep (more than %d messages)", maxNesting)
 	errMessages = fmt.Errorf("more than %d objects in one request: send smaller batches", maxMessages)
 	errWire     = errors.New("not a valid protobuf message")
 )

@@ -27,6 +27,7 @@ type fake struct {
 	series   []recorded
 	queries  []string
 	warnings []string
+	ahead    time.Duration // by which answers go beyond the time that was asked for
 }
 
 type recorded struct {
@@ -68,7 +69,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		case *parser.MatrixSelector:
 			if r.URL.Path == "/api/v1/query" && selects(e.VectorSelector.(*parser.VectorSelector), s.labels) {
 				end := seconds(r.FormValue("time"))
-				values = pick(s.samples, end.Add(-e.Range), end)
+				values = pick(s.samples, end.Add(-e.Range), end.Add(f.ahead))
 			}
 		case *parser.VectorSelector:
 			if r.URL.Path != "/api/v1/query_range" || !selects(e, s.labels) {

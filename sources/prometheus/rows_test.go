@@ -193,6 +193,12 @@ func TestRowsKnowNoFuture(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(later, then) {
 		t.Errorf("later %+v\n then %+v (%v)", later, then, err)
 	}
+	f := newFake(t, full...) // a server that answers more than it was asked
+	f.ahead = time.Hour
+	more, err := open(t, f.URL).Rows(context.Background(), minuteQuery("v1", "v2"))
+	if err != nil || !reflect.DeepEqual(more, then) {
+		t.Errorf("more %+v\nthen %+v (%v)", more, then, err)
+	}
 }
 
 func TestRowsAskFewQueries(t *testing.T) {

@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -43,6 +44,16 @@ func Open(name string, cfg Config) (*Source, error) {
 
 // Lag returns how far the server is behind the moment that its samples describe.
 func (s *Source) Lag() time.Duration { return s.lag }
+
+// Probe asks the server for the value of a literal, which needs no data, and
+// returns nil when it answers.
+func (s *Source) Probe(ctx context.Context) error {
+	_, _, _, err := s.api.Query(ctx, "vector(1)", time.Time{})
+	if err != nil {
+		return s.fault("probe", err)
+	}
+	return nil
+}
 
 // Close closes idle connections. A closed source opens new ones when asked.
 func (s *Source) Close() error {

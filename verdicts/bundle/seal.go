@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 )
 
 // ErrExists says that another bundle, with other contents, has the name already.
@@ -24,8 +25,10 @@ var bundleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.tar\.zst
 
 // Seal writes a bundle to the file name in dir, which is created where it is
 // missing. Either the whole file is there and on disk when Seal returns, or there
-// is none of that name. To seal the same contents again changes nothing; a
-// damaged file is replaced; a sound one with other contents is ErrExists.
+// is none of that name. To seal again what is there changes nothing, even if
+// another version of Assay sealed it, whose bytes may differ: the same plan, looks
+// and verdict are the same bundle. A damaged file is replaced; a sound one with
+// other contents is ErrExists.
 func Seal(dir, name string, c Contents) (Sealed, error) {
 	s, err := sealTo(dir, name, c)
 	if err != nil {
@@ -38,11 +41,16 @@ func sealTo(dir, name string, c Contents) (Sealed, error) {
 	if !bundleName.MatchString(name) {
 		return Sealed{}, errors.New("the name is not that of a bundle")
 	}
+	path := filepath.Join(dir, name)
+	s, err := sealedBefore(path, c)
+	if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrCorrupt) {
+		return s, err
+	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return Sealed{}, err
 	}
 	// What a crash left behind. If it belongs to another replica that is sealing
-	// now, its rename fails and it seals again, to the same bytes.
+	// now, its rename fails and it seals again.
 	left, err := filepath.Glob(filepath.Join(dir, "."+name+".*.tmp"))
 	if err != nil {
 		return Sealed{}, err
@@ -56,19 +64,38 @@ func sealTo(dir, name string, c Contents) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, err
 	}
-	s, err := writeTemp(temp, c)
-	if err == nil {
-		s.Path = filepath.Join(dir, name)
-		err = publish(temp.Name(), s)
+	if s, err = writeTemp(temp, c); err == nil {
+		err = os.Rename(temp.Name(), path)
 	}
 	if err != nil {
-		// After the rename there is nothing to remove, before it there is.
-		if gone := os.Remove(temp.Name()); gone != nil && !errors.Is(gone, os.ErrNotExist) {
+		if gone := os.Remove(temp.Name()); !errors.Is(gone, os.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
 		return Sealed{}, err
 	}
-	return s, nil
+	s.Path = path
+	return s, syncDir(dir)
+}
+
+// sealedBefore returns the bundle that is at path already, if it holds the plan,
+// the looks and the verdict of c.
+func sealedBefore(path string, c Contents) (Sealed, error) {
+	there, err := Open(path)
+	if err != nil {
+		return Sealed{}, err
+	}
+	defer there.Close()
+	parts, err := c.parts()
+	if err != nil {
+		return Sealed{}, err
+	}
+	for _, p := range parts {
+		decisive := p.Name == planJSON || p.Name == looksJSONL || p.Name == verdictJSON
+		if decisive && !slices.Contains(there.Manifest.Files, p.File) {
+			return Sealed{}, fmt.Errorf("%w: its %s is another", ErrExists, p.Name)
+		}
+	}
+	return Sealed{Path: path, Digest: there.Digest, Size: there.Size}, syncDir(filepath.Dir(path))
 }
 
 // writeTemp writes and syncs the temporary file and closes it.
@@ -86,28 +113,6 @@ func writeTemp(temp *os.File, c Contents) (Sealed, error) {
 		err = temp.Sync()
 	}
 	return Sealed{Digest: sum, Size: size.n}, errors.Join(err, temp.Close())
-}
-
-// publish gives the temporary file its name, unless the bundle is there already.
-func publish(temp string, s Sealed) error {
-	there, err := Open(s.Path)
-	switch {
-	case err == nil:
-		sum := there.Digest
-		if err := there.Close(); err != nil {
-			return err
-		}
-		if sum != s.Digest {
-			return ErrExists
-		}
-		return errors.Join(os.Remove(temp), syncDir(filepath.Dir(s.Path)))
-	case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrCorrupt):
-		return err
-	}
-	if err := os.Rename(temp, s.Path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(s.Path))
 }
 
 // syncDir makes a rename survive a loss of power.

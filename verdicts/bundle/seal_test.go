@@ -31,6 +31,11 @@ func TestSealIsIdempotent(t *testing.T) {
 	if _, err := Seal(dir, name, other); !errors.Is(err, ErrExists) {
 		t.Errorf("other contents under the same name: %v", err)
 	}
+	upgraded := contents(t, 3)
+	upgraded.Engine, upgraded.Event = "a later version", nil
+	if again, err := Seal(dir, name, upgraded); err != nil || again != first {
+		t.Errorf("sealed again after an upgrade: %+v, %v; want %+v", again, err, first)
+	}
 	onlyFile(t, dir, name)
 	if after, err := Verify(first.Path); err != nil || after.Digest != first.Digest {
 		t.Errorf("the first bundle was touched: %v", err)

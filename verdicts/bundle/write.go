@@ -55,6 +55,8 @@ type part struct {
 }
 
 // parts checks the contents and returns the members in their order.
+//
+// Contents that contradict each other are an error of no kind: it is the caller's.
 func (c Contents) parts() ([]part, error) {
 	looks, err := c.measureLooks()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,8 +189,12 @@ func (p *page) checks(v verdicts.Verdict) {
 		name  analysis.CheckName
 		check analysis.Check
 	}{
-		{analysis.Harm, c.Harm}, {analysis.Safety, c.Safety}, {analysis.Coverage, c.Coverage},
-		{analysis.Identity, c.Identity}, {analysis.Serving, c.Serving}, {analysis.Environment, c.Environment},
+		{analysis.Harm, c.Harm},
+		{analysis.Safety, c.Safety},
+		{analysis.Coverage, c.Coverage},
+		{analysis.Identity, c.Identity},
+		{analysis.Serving, c.Serving},
+		{analysis.Environment, c.Environment},
 	} {
 		colour := yellow
 		switch row.check.State {
@@ -254,7 +259,8 @@ func (p *page) gates(v verdicts.Verdict) {
 
 func (p *page) warnings(v verdicts.Verdict) {
 	warnings := v.Warnings
-	if !v.Calibrated && len(v.Findings) > 0 {
+	said := slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, string(analysis.Uncalibrated)) })
+	if !v.Calibrated && !said && len(v.Findings) > 0 {
 		r, _ := verdicts.ReasonOf(analysis.Uncalibrated)
 		warnings = append([]string{"not calibrated: " + r.Line + "; evidence is weighed more carefully"}, warnings...)
 	}

@@ -30,8 +30,10 @@ func at(minutes int) *time.Time {
 func plan() *analysis.Plan {
 	return &analysis.Plan{
 		Validation: "4dd3a1b8-4f2c-5f0f-9a59-9a3c0a1f3a10",
-		Deployment: analysis.Deployment{ID: "checkout-2026-11-03-1", Attempt: 1, StartedAt: start,
-			Release: analysis.Release{Environment: "prod-eu1", Namespace: "shop", Service: "checkout", Version: "1.5.0", PreviousVersion: "1.4.9", ArtifactDigest: "sha256:" + strings.Repeat("5f1d", 16)}},
+		Deployment: analysis.Deployment{
+			ID: "checkout-2026-11-03-1", Attempt: 1, StartedAt: start,
+			Release: analysis.Release{Environment: "prod-eu1", Namespace: "shop", Service: "checkout", Version: "1.5.0", PreviousVersion: "1.4.9", ArtifactDigest: "sha256:" + strings.Repeat("5f1d", 16)},
+		},
 		Window:        analysis.Window{MinBake: analysis.Duration(10 * time.Minute), Deadline: analysis.Duration(time.Hour)},
 		AlphaRollback: 0.01, AlphaPromote: 0.05, AlphaHold: 0.1,
 		Weight: 0.1, WeightDeclared: true, Calibrated: true,

@@ -65,8 +65,14 @@ func Build(v verdicts.Verdict, d analysis.Deployment) (verdicts.Message, error) 
 	r := d.Release
 	m := verdicts.Message{ID: v.ID(), Key: r.Environment + "/" + r.Namespace + "/" + r.Service, ContentType: "application/json", Payload: payload}
 	for _, h := range [][2]string{
-		{"ce_specversion", specCE}, {"ce_id", v.ID()}, {"ce_source", source}, {"ce_type", Concluded}, {"ce_subject", string(v.ValidationID)},
-		{"ce_time", e.Context.Timestamp}, {"ce_partitionkey", m.Key}, {"ce_dataref", v.Bundle},
+		{"ce_specversion", specCE},
+		{"ce_id", v.ID()},
+		{"ce_source", source},
+		{"ce_type", Concluded},
+		{"ce_subject", string(v.ValidationID)},
+		{"ce_time", e.Context.Timestamp},
+		{"ce_partitionkey", m.Key},
+		{"ce_dataref", v.Bundle},
 	} {
 		m.Headers = append(m.Headers, verdicts.Header{Key: h[0], Value: []byte(h[1])})
 	}

@@ -1,0 +1,175 @@
+package otlp_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/sources/otlp"
+	"github.com/release-assay/assay/sources/replay"
+)
+
+// shop is a service with pods that serve, err, restart and pause, for some hours.
+func shop(hours float64) replay.Recording {
+	rng := rand.New(rand.NewPCG(7, 7))
+	var rec replay.Recording
+	for n := range 3 {
+		p := replay.Pod{Attributes: map[string]string{analysis.AttrService: "checkout", analysis.AttrPod: fmt.Sprintf("pod-%d", n)}}
+		p.Starts = []time.Time{at(-100)}
+		series := []replay.Series{{Metric: "requests", Attributes: map[string]string{"status": "200"}}, {Metric: "requests", Attributes: map[string]string{"status": "500"}}}
+		var ok, failed float64
+		for s := float64(n); s < hours*3600; s += 15 {
+			switch rng.IntN(300) {
+			case 0: // restart
+				ok, failed = 0, 0
+				p.Starts = append(p.Starts, at(s-3))
+			case 1: // pause
+				s += 15 * float64(rng.IntN(20))
+			}
+			ok += float64(rng.IntN(60))
+			series[0].Samples = append(series[0].Samples, analysis.Sample{T: at(s), V: ok})
+			if failed += float64(rng.IntN(8) / 7); failed > 0 {
+				series[1].Samples = append(series[1].Samples, analysis.Sample{T: at(s), V: failed})
+			}
+		}
+		p.Series = series
+		rec.Pods = append(rec.Pods, p)
+	}
+	return rec
+}
+
+func historyOf(from, to float64) analysis.HistoryQuery {
+	q := checkout(fold(0, 15))
+	return analysis.HistoryQuery{Signal: q.Signal, Matches: q.Matches, From: at(from), To: at(to)}
+}
+
+// Minutes that were summed long ago, minutes of raw samples and the seam between
+// them say the same as the plain rule, whatever the temporality.
+func TestHistoryOutlivesRawSamples(t *testing.T) {
+	const hours = 5
+	rec := shop(hours)
+	plain, err := replay.New(rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
+	if err := source.Track([]analysis.Signal{errorsOfRequests()}); err != nil {
+		t.Fatal(err)
+	}
+	inProcess(t, source, requestsOf(rec, cumulativeSum))
+	for _, q := range []analysis.HistoryQuery{historyOf(0, hours*3600), historyOf(3600, 7200), historyOf(30, 3*3600+59), historyOf(hours*3600-900, hours*3600-1)} {
+		got, err := source.History(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := plain.History(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%v to %v: %d minutes, want %d, first difference %s", q.From, q.To, len(got), len(want), firstDifference(got, want))
+		}
+	}
+
+	// A day after, only sums are left; two days after, nothing.
+	source.Evict(at(hours*3600 + 20*3600 - 3600*4))
+	if stats := source.Stats(); stats.Series != 0 || stats.Resources != 3 {
+		t.Errorf("got %+v, want sums only", stats)
+	}
+	q := historyOf(2*3600, 3*3600)
+	got, err := source.History(t.Context(), q)
+	if err != nil || len(got) == 0 {
+		t.Errorf("got %d minutes, %v, want the history kept", len(got), err)
+	}
+	source.Evict(at(hours*3600 + 49*3600))
+	if stats := source.Stats(); stats.Resources != 0 || stats.Services != 0 {
+		t.Errorf("got %+v, want nothing kept", stats)
+	}
+}
+
+func firstDifference(got, want []analysis.MinuteSum) string {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Sprintf("%+v, want %+v", got[i], want[i])
+		}
+	}
+	return "at the end"
+}
+
+func TestSignalsThatAreNotTracked(t *testing.T) {
+	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
+	inProcess(t, source, requestsOf(shop(2), cumulativeSum))
+	got, err := source.History(t.Context(), historyOf(0, 7200))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is kept raw, and no minute whose beginning is not.
+	if len(got) == 0 || got[0].Minute.Before(at(3600)) || got[0].Minute.After(at(5400)) {
+		t.Errorf("got %d minutes from %v, want those of the last half hour or a little more", len(got), got[0].Minute)
+	}
+	// Tracked from now on, then not any more.
+	if err := source.Track([]analysis.Signal{errorsOfRequests()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Track(nil); err != nil {
+		t.Fatal(err)
+	}
+	signal := errorsOfRequests()
+	signal.Bad.Conditions[0].Op = analysis.OpRegexp
+	if err := source.Track([]analysis.Signal{signal}); err == nil {
+		t.Error("a pattern can be tracked")
+	}
+}
+
+// Folds of which raw samples are gone are not answered by what is left of them.
+func TestFoldsThatAreNoLongerKept(t *testing.T) {
+	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
+	inProcess(t, source, requestsOf(shop(2), cumulativeSum))
+	answer := answerTo(t, source, checkout(fold(600, 660)))
+	if len(answer.Rows) != 0 || !answer.Partial || len(answer.Warnings) != 3 || !strings.Contains(answer.Warnings[0], "no longer kept") {
+		t.Errorf("got %+v, want a partial answer without rows that says why", answer)
+	}
+	recent := answerTo(t, source, checkout(fold(6600, 6660)))
+	if len(recent.Rows) != 3 || recent.Partial || recent.Rows[0].New {
+		t.Errorf("got %+v, want three rows", recent)
+	}
+	// What comes for forgotten times is late.
+	late := exportOf("pod-0", cumulativeSum, point{at: 600.5, status: "200", v: 1})
+	if got := push(t, source, late); got.Dropped(otlp.DropLate) != 1 {
+		t.Errorf("got %+v, want one late point", got)
+	}
+}
+
+// Evict is told the time; a pod with a broken clock must not stay for ever.
+func TestEvictForgetsTheFuture(t *testing.T) {
+	source := newSource(t)
+	push(t, source, exportOf("sane", cumulativeSum, point{at: 10, status: "200", v: 1}))
+	push(t, source, exportOf("broken", cumulativeSum, point{at: 1e9, status: "200", v: 1}))
+	push(t, source, exportOf("ancient", cumulativeSum, point{at: -1.7e9, status: "200", v: 1}))
+	source.Evict(at(20))
+	if stats := source.Stats(); stats.Resources != 1 || stats.Series != 1 {
+		t.Errorf("got %+v, want one resource", stats)
+	}
+}
+
+// A pod that jumps from 1970 to today costs no loop over the minutes between.
+func TestJumpOfTheClock(t *testing.T) {
+	source := newSource(t)
+	if err := source.Track([]analysis.Signal{errorsOfRequests()}); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for i := range 100 {
+		pod := fmt.Sprint(i)
+		push(t, source, exportOf(pod, cumulativeSum, point{at: 1 - float64(epoch.Unix()), status: "200", v: 1}))
+		push(t, source, exportOf(pod, cumulativeSum, point{at: 0, status: "200", v: 2}))
+		push(t, source, exportOf(pod, cumulativeSum, point{at: 7e9, status: "200", v: 3}))
+	}
+	if took := time.Since(begun); took > 20*time.Second { // without the bound it is hours
+		t.Errorf("took %v", took)
+	}
+}
