@@ -44,7 +44,7 @@ lint: ## format, vet, staticcheck and go.mod
 	$(GO) mod tidy -diff
 
 fmt: ## format all Go files
-	$(TOOL) gofumpt -w $(SOURCES)
+	@$(TOOL) gofumpt -w $(SOURCES)
 
 arch: ## the import and purity rules, never from the test cache
 	$(GO) test -count=1 ./internal/archtest
