@@ -411,3 +411,109 @@ func TestEffects(t *testing.T) {
 		t.Errorf("no data: %+v", d)
 	}
 }
+
+// At a fixed phi, without restarts and worst fold, the order of the folds is
+// irrelevant to a ratio. (An affine objective bets by the baseline so far.)
+func TestOrderOfFoldsIsIrrelevant(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 1))
+	for range 30 {
+		folds := someFolds(rng, 40)
+		one := accumulated(t, NullRatio, folds, 1.7)
+		rng.Shuffle(len(folds), func(i, j int) { folds[i], folds[j] = folds[j], folds[i] })
+		two := accumulated(t, NullRatio, folds, 1.7)
+		if a, b := one.logHarm(false), two.logHarm(false); !near(a, b) {
+			t.Fatalf("ln E_R %v in one order, %v in another", a, b)
+		}
+		if a, b := one.logSafety(), two.logSafety(); !near(a, b) {
+			t.Fatalf("ln E_P %v in one order, %v in another", a, b)
+		}
+	}
+}
+
+// At a fixed phi more bad events in the canary, in any fold, never lower the
+// evidence of harm, never raise that of safety and never give a softer finding.
+func TestMoreHarmIsNeverSofter(t *testing.T) {
+	rank := map[FindingState]int{FindingWithin: 0, FindingUndecided: 1, FindingBreached: 2}
+	rng := rand.New(rand.NewPCG(9, 1))
+	changed := map[FindingState]bool{}
+	for run := range 200 {
+		null := []Null{NullRatio, NullAffine}[run%2]
+		folds := someFolds(rng, 10+rng.IntN(60))
+		a := accumulated(t, null, folds, 1.3)
+		for range 1 + rng.IntN(8) {
+			f := &folds[rng.IntN(len(folds))]
+			f.xC = min(f.nC, f.xC+float64(1+rng.IntN(30)))
+		}
+		b := accumulated(t, null, folds, 1.3)
+		before, after := a.evidence(), b.evidence()
+		const rounding = 1e-9
+		if after.logHarm < before.logHarm-rounding || after.logSafety > before.logSafety+rounding {
+			t.Fatalf("%s: more harm took ln E_R from %v to %v and ln E_P from %v to %v", null, before.logHarm, after.logHarm, before.logSafety, after.logSafety)
+		}
+		x, y := stateOf(t, null, before), stateOf(t, null, after)
+		if rank[y] < rank[x] {
+			t.Fatalf("%s: more harm took the finding from %s to %s", null, x, y)
+		}
+		changed[x], changed[y] = true, true
+	}
+	if len(changed) != 3 {
+		t.Errorf("only %v were seen", changed)
+	}
+}
+
+func someFolds(rng *rand.Rand, n int) []foldCounts {
+	bad := rng.Float64() * .02
+	out := make([]foldCounts, n)
+	for k := range out {
+		c := foldCounts{nC: float64(rng.IntN(300)), nB: float64(rng.IntN(3000))}
+		for range int(c.nC) {
+			if rng.Float64() < bad {
+				c.xC++
+			}
+		}
+		c.xB = math.Floor(c.nB * .006 * (.5 + rng.Float64()))
+		out[k] = c
+	}
+	return out
+}
+
+// accumulated folds at a fixed phi, without restarts.
+func accumulated(t *testing.T, null Null, folds []foldCounts, phi float64) *ratio {
+	t.Helper()
+	p := planOf(t, null)
+	r, err := newRatio(p, &p.Objectives[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range folds {
+		if err := r.add(c, phi); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// planOf has the given null and a deadline too short for restarts.
+func planOf(t *testing.T, null Null) *Plan {
+	t.Helper()
+	p := testPlan(t, func(in *PlanInput) {
+		in.Policy.Window.Deadline = Duration(10 * minute)
+		if null == NullAffine {
+			withSLO(in)
+		}
+	})
+	if o := p.Objectives[0]; o.Null != null || len(p.Restarts) != 0 {
+		t.Fatalf("%s with %d restarts", o.Null, len(p.Restarts))
+	}
+	return p
+}
+
+func stateOf(t *testing.T, null Null, e evidence) FindingState {
+	t.Helper()
+	s, err := NewState(planOf(t, null))
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(s, 0, e, 0)
+	return s.Assess()[0].State
+}

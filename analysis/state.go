@@ -244,7 +244,7 @@ func (s *State) Assess() []Finding {
 		case o.last.logSafety >= math.Log(1/s.plan.AlphaPromote):
 			f.State, f.Code = FindingWithin, AllSafe
 		}
-		if weighted := math.Log(o.o.Weight) + o.last.logHarm; o.o.Weight > 0 && weighted > best {
+		if weighted := math.Log(o.o.Weight) + o.last.logHarm; o.o.Weight > 0 && (s.leader < 0 || weighted > best) {
 			best, s.leader = weighted, i
 		}
 	}

@@ -369,10 +369,14 @@ func (d *demo) show(s streams, results []demoResult) error {
 			last = r.Bundle
 		}
 	}
+	name := "assay"
+	if filepath.Base(os.Args[0]) == name {
+		name = os.Args[0]
+	}
 	_, err := fmt.Fprintf(s.out, `
 Next:
-  assay rejudge %s    # the same verdict, offline, byte for byte
-  assay serve         # then: assay emit, assay wait, assay explain
-`, last)
+  %[1]s rejudge %[2]s    # the same verdict, offline, byte for byte
+  %[1]s serve    # then: assay emit, assay wait, assay explain
+`, name, last)
 	return err
 }

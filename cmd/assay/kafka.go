@@ -30,7 +30,7 @@ func (s *server) openKafka(ctx context.Context) error {
 	}
 	if s.config.Kafka.Embedded() {
 		broker, err := kafka.StartEmbedded(ctx, kafka.EmbeddedConfig{
-			Addr: s.config.Listeners.Kafka, DataDir: filepath.Join(s.config.DataDir, "kafka"), SyncWrites: s.syncWrites,
+			Addr: s.config.Listeners.Kafka, DataDir: filepath.Join(s.config.DataDir, "kafka"), SyncWrites: s.syncWrites, Topics: topics(s.config),
 		})
 		var taken *kafka.AddrError
 		if errors.As(err, &taken) {
@@ -81,6 +81,25 @@ func kafkaConfig(c config.Kafka) kafka.Config {
 	return out
 }
 
+// topics are the topics that the process file names, each as Assay needs it.
+func topics(c config.Config) []kafka.Topic {
+	var out []kafka.Topic
+	add := func(contract, name string) {
+		for _, t := range kafka.Topics {
+			if t.Name == contract {
+				t.Name = name
+				out = append(out, t)
+			}
+		}
+	}
+	add(kafka.TopicDeployments, c.Kafka.Topics.Deployments)
+	add(kafka.TopicDeadLetters, c.Kafka.Topics.DeadLetters)
+	for _, sink := range c.Sinks {
+		add(kafka.TopicVerdicts, sink.Topic)
+	}
+	return out
+}
+
 // kafkaWords says which Kafka is used.
 func (s *server) kafkaWords() string {
 	switch {
@@ -91,6 +110,10 @@ func (s *server) kafkaWords() string {
 	}
 	return "none: events over HTTP only"
 }
+
+// sessionTimeout is the shortest that a broker allows by default. A broker that was
+// killed waits so long, once it is back, for the member that it knew before.
+const sessionTimeout = 6 * time.Second
 
 // consume reads deployment events until ctx ends.
 func (s *server) consume(ctx context.Context) error {
@@ -105,7 +128,7 @@ func (s *server) consume(ctx context.Context) error {
 	}
 	err = intake.Run(ctx, intake.RunConfig{
 		Kafka: s.kafka, Topic: s.config.Kafka.Topics.Deployments, Group: s.config.Kafka.Group, Owner: fmt.Sprintf("%s-%d", host, os.Getpid()),
-		Store: s.store, Now: s.now, Status: s.intake, Log: s.log, Embedded: s.broker != nil,
+		Store: s.store, Now: s.now, Status: s.intake, Log: s.log, Embedded: s.broker != nil, SessionTimeout: sessionTimeout,
 	})
 	if err != nil {
 		return internal(err)
@@ -122,7 +145,7 @@ func (s *server) ensureTopics(ctx context.Context) {
 		client, err := kafka.Connect(s.kafka)
 		if err == nil {
 			var deviations []string
-			deviations, err = kafka.EnsureTopics(ctx, client, kafka.Topics...)
+			deviations, err = kafka.EnsureTopics(ctx, client, topics(s.config)...)
 			client.Close()
 			for _, d := range deviations {
 				s.log.Warn("a topic is not as Assay needs it", "topic", d)

@@ -165,7 +165,11 @@ func (s *server) advanceLoop(ctx context.Context) error {
 	return s.every(ctx, advanceEvery, func(ctx context.Context) error {
 		limited, cancel := context.WithTimeout(ctx, advancePeriod)
 		defer cancel()
-		if err := s.advance(limited, time.Now()); err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+		err := s.advance(limited, time.Now())
+		if errors.Is(err, store.ErrIO) || errors.Is(err, store.ErrCorrupt) {
+			return internal(err) // what was written is not known any more: only a restart finds out
+		}
+		if err != nil && ctx.Err() == nil {
 			s.log.Error("the line will try again", "error", err)
 		}
 		return nil

@@ -21,7 +21,7 @@ import (
 // the scenario is the deployment's id.
 func started(scenario string, at time.Time) analysis.Event {
 	return analysis.Event{
-		Source: "/ci/e2e", ID: scenario + "-started", Time: time.Now().UTC(), StartedAt: at, Phase: analysis.PhaseStarted, Mode: analysis.Live,
+		Source: "/ci/e2e", ID: scenario + "-started", Time: at, StartedAt: at, Phase: analysis.PhaseStarted, Mode: analysis.Live,
 		DeploymentID: analysis.DeploymentID(scenario), Strategy: "canary", Step: &analysis.Step{Weight: lab.Weight, At: at},
 		Release: analysis.Release{Environment: environmentOf(scenario), Service: lab.Service, Version: lab.CanaryVersion, PreviousVersion: lab.BaselineVersion},
 	}

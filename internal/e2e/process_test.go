@@ -32,9 +32,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "assay")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/release-assay/assay/cmd/assay")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	// With the settings of this very test program, so that what it imports is built already.
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/release-assay/assay/cmd/assay").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build assay: %v\n%s", err, out)
 		return 1
 	}

@@ -57,7 +57,7 @@ func (s *Store) Retain(ctx context.Context, keep Retention, now time.Time) (Remo
 					AND w.mode = 'live' AND g.word = ?3 AND (w.started_at, w.n) > (v.started_at, v.n)))
 				LIMIT ?2)`, []any{verdicts.Promote.String()}},
 			{atLeast(keep.Inbox, dedupe), &removed.Inbox, `DELETE FROM inbox WHERE id IN (
-				SELECT id FROM inbox WHERE handled_at > 0 AND handled_at < ?1 AND id < (SELECT max(id) FROM inbox) AND ` + opensNothing + ` LIMIT ?2)`, nil},
+				SELECT id FROM inbox WHERE handled_at > 0 AND handled_at < ?1 AND ` + opensNothing + ` LIMIT ?2)`, nil},
 			{keep.Inbox, &removed.Contents, `UPDATE inbox SET key = NULL, headers = '', raw = NULL, event = '' WHERE id IN (
 				SELECT id FROM inbox WHERE handled_at > 0 AND handled_at < ?1 AND event <> '' AND ` + opensNothing + ` LIMIT ?2)`, nil},
 			{keep.DeadLetters, &removed.DeadLetters, `DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE at < ?1 LIMIT ?2)`, nil},

@@ -61,7 +61,7 @@ func open(ctx context.Context, path string, now time.Time) (_ *Store, err error)
 	if err = create(path); err != nil {
 		return nil, err
 	}
-	if s.writing, err = sql.Open("sqlite", address(path, "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")); err != nil {
+	if s.writing, err = sql.Open("sqlite", address(path, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)", "journal_size_limit(67108864)")); err != nil {
 		return nil, err
 	}
 	s.writing.SetMaxOpenConns(1)

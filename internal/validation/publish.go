@@ -22,8 +22,8 @@ type Publisher struct {
 const atOnce = 100
 
 // Publish delivers what is pending, in order within each sink. A message that
-// fails keeps those behind it waiting, for the order is a promise; it is tried
-// again by the next call. Delivery is at least once: every sink is idempotent by
+// fails keeps those behind it waiting, for the order is a promise, unless no
+// receiver will ever take it; it is tried again by the next call. Delivery is at least once: every sink is idempotent by
 // message id.
 func (p *Publisher) Publish(ctx context.Context, now time.Time) (sent int, err error) {
 	for _, sink := range p.Sinks {
@@ -42,12 +42,18 @@ func (p *Publisher) publish(ctx context.Context, sink verdicts.Sink, now time.Ti
 		return 0, err
 	}
 	sent := 0
+	var refused error
 	for _, m := range pending {
 		if err := sink.Publish(ctx, messageOf(m)); err != nil {
 			if mark := p.Store.MarkFailed(ctx, m.ID, err.Error(), now); mark != nil {
 				return sent, mark
 			}
-			return sent, fmt.Errorf("sink %s: message %s: %w", sink.Name(), m.MessageID, err)
+			err = fmt.Errorf("sink %s: message %s: %w", sink.Name(), m.MessageID, err)
+			if verdicts.IsPermanent(err) {
+				refused = err // nobody will ever take it: it must not hold up the others
+				continue
+			}
+			return sent, err
 		}
 		if p.Passed != nil {
 			p.Passed("sent")
@@ -60,7 +66,7 @@ func (p *Publisher) publish(ctx context.Context, sink verdicts.Sink, now time.Ti
 	if sent > 0 && p.Passed != nil {
 		p.Passed("published")
 	}
-	return sent, nil
+	return sent, refused
 }
 
 // messageOf is an outbox row as sinks see it.

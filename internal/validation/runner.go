@@ -140,7 +140,9 @@ func (r *Runner) OpenCount() int { return len(r.open) }
 // has not answered when ctx ends is collected by a later call. An error is about
 // the store or the disk: nothing is lost, call again.
 func (r *Runner) Advance(ctx context.Context, now time.Time) error {
-	if err := r.takeEvents(ctx, now); err != nil {
+	// The end of ctx is the end of patience with sources, never of a write.
+	durable := context.WithoutCancel(ctx)
+	if err := r.takeEvents(durable, now); err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
 	for {
@@ -155,13 +157,13 @@ func (r *Runner) Advance(ctx context.Context, now time.Time) error {
 		}
 		ended, err := r.take(a, now)
 		if err == nil {
-			err = r.conclude(ctx, ended, now)
+			err = r.conclude(durable, ended, now)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return r.commit(ctx, now)
+	return r.commit(durable, now)
 }
 
 // await returns the next answer, or false when ctx ends first.

@@ -39,7 +39,7 @@ func (s *Source) Listen(ctx context.Context) error {
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	var errs []error
-	open := func(protocol, address string, l *net.Listener) {
+	open := func(protocol, address string, l *net.Listener, where *string) {
 		if address == "" || *l != nil {
 			return
 		}
@@ -48,10 +48,10 @@ func (s *Source) Listen(ctx context.Context) error {
 			errs = append(errs, &ListenError{protocol, address, err})
 			return
 		}
-		*l = opened
+		*l, *where = opened, opened.Addr().String()
 	}
-	open("grpc", s.cfg.GRPC, &s.grpcListener)
-	open("http", s.cfg.HTTP, &s.httpListener)
+	open("grpc", s.cfg.GRPC, &s.grpcListener, &s.grpcAddr)
+	open("http", s.cfg.HTTP, &s.httpListener, &s.httpAddr)
 	if len(errs) == 0 {
 		return nil
 	}
@@ -61,22 +61,22 @@ func (s *Source) Listen(ctx context.Context) error {
 			*l = nil
 		}
 	}
+	s.grpcAddr, s.httpAddr = "", ""
 	return errors.Join(errs...)
 }
 
-// GRPCAddr returns where Listen listens for OTLP/gRPC, "" if nowhere.
-func (s *Source) GRPCAddr() string { return s.address(&s.grpcListener) }
-
-// HTTPAddr returns where Listen listens for OTLP/HTTP, "" if nowhere.
-func (s *Source) HTTPAddr() string { return s.address(&s.httpListener) }
-
-func (s *Source) address(l *net.Listener) string {
+// GRPCAddr returns where OTLP/gRPC is, or was last, listened for; "" if nowhere.
+func (s *Source) GRPCAddr() string {
 	s.listening.Lock()
 	defer s.listening.Unlock()
-	if *l == nil {
-		return ""
-	}
-	return (*l).Addr().String()
+	return s.grpcAddr
+}
+
+// HTTPAddr returns where OTLP/HTTP is, or was last, listened for; "" if nowhere.
+func (s *Source) HTTPAddr() string {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	return s.httpAddr
 }
 
 // Run listens if Listen has not, and serves until ctx ends or a server fails.
@@ -86,10 +86,7 @@ func (s *Source) Run(ctx context.Context) error {
 	if err := s.Listen(ctx); err != nil {
 		return err
 	}
-	s.listening.Lock()
-	grpcListener, httpListener := s.grpcListener, s.httpListener
-	s.listening.Unlock()
-
+	grpcListener, httpListener := s.takeListeners()
 	group, ctx := errgroup.WithContext(ctx)
 	if grpcListener != nil {
 		server := s.GRPCServer()
@@ -120,6 +117,15 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { <-ctx.Done(); return nil })
 	return group.Wait()
+}
+
+// takeListeners returns the listeners to the one who serves, and thereby closes, them.
+func (s *Source) takeListeners() (grpcListener, httpListener net.Listener) {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	grpcListener, httpListener = s.grpcListener, s.httpListener
+	s.grpcListener, s.httpListener = nil, nil
+	return grpcListener, httpListener
 }
 
 // stopGRPC stops the server once ctx has ended.

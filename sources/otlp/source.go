@@ -31,7 +31,8 @@ type Source struct {
 	windows  atomic.Int64
 
 	listening                  sync.Mutex
-	grpcListener, httpListener net.Listener
+	grpcListener, httpListener net.Listener // opened and not yet served
+	grpcAddr, httpAddr         string
 }
 
 var _ sources.Source = (*Source)(nil)

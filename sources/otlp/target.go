@@ -56,8 +56,8 @@ type portion struct {
 //
 // Of what lies before the fold, each series' last sample is all that matters if
 // start times tell of resets. Otherwise it matters which series fell when, so that
-// one that vanished in a restart is not counted from its old value: then all is
-// taken since since, and a little more (whole).
+// one that vanished in a restart is not counted from its old value: then all that
+// is remembered is taken (whole).
 func cut(picked []counted, start, end, since int64, whole bool) []portion {
 	known := slices.ContainsFunc(picked, func(c counted) bool {
 		n := c.until(start)

@@ -2,9 +2,13 @@ package topic
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/kafka"
 	"github.com/release-assay/assay/verdicts"
 )
 
@@ -26,12 +30,11 @@ type cdEvent struct {
 		Type        string `json:"type"`
 		Timestamp   string `json:"timestamp"`
 		SchemaURI   string `json:"schemaUri"`
-		Links       []link `json:"links"`
+		Links       []link `json:"links,omitempty"`
 	} `json:"context"`
 	Subject struct {
 		ID      string           `json:"id"`
 		Source  string           `json:"source"`
-		Type    string           `json:"type"`
 		Content verdicts.Verdict `json:"content"`
 	} `json:"subject"`
 }
@@ -45,22 +48,30 @@ type link struct {
 	} `json:"target"`
 }
 
-// Build returns the record of a final verdict on a deployment.
+var errPending = errors.New("a verdict without issuedAt is not final and not published")
+
+// Build returns the record of a final verdict on a deployment. The verdict stands
+// in it as it is served over HTTP, byte for byte. The same arguments give the same
+// record.
 func Build(v verdicts.Verdict, d analysis.Deployment) (verdicts.Message, error) {
-	issued := time.Time{}
-	if v.IssuedAt != nil {
-		issued = v.IssuedAt.UTC()
+	if !v.Final || v.IssuedAt == nil {
+		return verdicts.Message{}, errPending
 	}
 	var e cdEvent
 	e.Context.SpecVersion, e.Context.ID, e.Context.Source, e.Context.Type = specCD, v.ID(), source, Concluded
-	e.Context.Timestamp, e.Context.SchemaURI = issued.Format(time.RFC3339Nano), schemaURI
-	relation := link{Type: "RELATION", Kind: "TRIGGER"}
-	relation.Target.ContextID = d.EventID
-	e.Context.Links = []link{relation}
-	e.Subject.ID, e.Subject.Source, e.Subject.Type, e.Subject.Content = string(v.ValidationID), source, "assay-validation", v
+	e.Context.Timestamp, e.Context.SchemaURI = v.IssuedAt.UTC().Format(time.RFC3339Nano), schemaURI
+	if d.EventID != "" { // a validation that was asked for over HTTP has no event
+		relation := link{Type: "RELATION", Kind: "TRIGGER"}
+		relation.Target.ContextID = d.EventID
+		e.Context.Links = []link{relation}
+	}
+	e.Subject.ID, e.Subject.Source, e.Subject.Content = string(v.ValidationID), source, v
 	payload, err := json.Marshal(e)
 	if err != nil {
 		return verdicts.Message{}, err
+	}
+	if len(payload) > kafka.MaxWrite {
+		return verdicts.Message{}, fmt.Errorf("verdict %s: the record has %d bytes, at most %d are written", v.ID(), len(payload), kafka.MaxWrite)
 	}
 	r := d.Release
 	m := verdicts.Message{ID: v.ID(), Key: r.Environment + "/" + r.Namespace + "/" + r.Service, ContentType: "application/json", Payload: payload}
@@ -72,9 +83,12 @@ func Build(v verdicts.Verdict, d analysis.Deployment) (verdicts.Message, error) 
 		{"ce_subject", string(v.ValidationID)},
 		{"ce_time", e.Context.Timestamp},
 		{"ce_partitionkey", m.Key},
+		{"ce_sequence", strconv.Itoa(v.Seq)},
 		{"ce_dataref", v.Bundle},
 	} {
-		m.Headers = append(m.Headers, verdicts.Header{Key: h[0], Value: []byte(h[1])})
+		if h[1] != "" {
+			m.Headers = append(m.Headers, verdicts.Header{Key: h[0], Value: []byte(h[1])})
+		}
 	}
 	return m, nil
 }

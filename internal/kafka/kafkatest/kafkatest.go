@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"testing"
 	"time"
@@ -63,16 +64,23 @@ func Send(t testing.TB, c *kafka.Client, topic string, partition int, records ..
 			list[i].Headers = append(list[i].Headers, protocol.Header(h))
 		}
 	}
-	r, err := c.API().Produce(t.Context(), &kafkago.ProduceRequest{
-		Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll, Records: kafkago.NewRecordReader(list...),
-	})
-	if err == nil {
-		err = r.Error
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		r, err := c.API().Produce(t.Context(), &kafkago.ProduceRequest{
+			Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll, Records: kafkago.NewRecordReader(list...),
+		})
+		if err == nil {
+			err = r.Error
+		}
+		if err == nil {
+			return r.BaseOffset
+		}
+		// A broker that has just started, or just created the topic, is not ready;
+		// with these answers it has surely not taken the records.
+		early := errors.Is(err, kafkago.NotLeaderForPartition) || errors.Is(err, kafkago.LeaderNotAvailable) || errors.Is(err, kafkago.UnknownTopicOrPartition)
+		if !early || time.Since(start) > 10*time.Second {
+			t.Fatalf("produce to %s/%d: %v", topic, partition, err)
+		}
 	}
-	if err != nil {
-		t.Fatalf("produce to %s/%d: %v", topic, partition, err)
-	}
-	return r.BaseOffset
 }
 
 // A Raw is a record batch with every lie that a producer can tell.
@@ -163,19 +171,30 @@ func Bomb(t testing.TB, c compress.Compression, size int) Raw {
 // SendRaw writes a batch as it is and returns its first offset.
 func SendRaw(t testing.TB, c *kafka.Client, topic string, partition int, r Raw) int64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	resp, err := c.API().RawProduce(ctx, &kafkago.RawProduceRequest{
-		Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll,
-		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(withSize(r.Bytes()))},
-	})
-	if err == nil {
-		err = resp.Error
-	}
+	at, err := tryRaw(t.Context(), c, topic, partition, r)
 	if err != nil {
 		t.Fatalf("produce a raw batch of %d bytes to %s/%d: %v", len(r.Payload), topic, partition, err)
 	}
-	return resp.BaseOffset
+	return at
+}
+
+// TryRaw is SendRaw where the broker is expected to refuse.
+func TryRaw(ctx context.Context, c *kafka.Client, topic string, partition int, r Raw) error {
+	_, err := tryRaw(ctx, c, topic, partition, r)
+	return err
+}
+
+func tryRaw(ctx context.Context, c *kafka.Client, topic string, partition int, r Raw) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	response, err := c.API().RawProduce(ctx, &kafkago.RawProduceRequest{
+		Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll,
+		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(withSize(r.Bytes()))},
+	})
+	if err != nil {
+		return 0, err
+	}
+	return response.BaseOffset, response.Error
 }
 
 // withSize puts the size before the batch, as the protocol has it.

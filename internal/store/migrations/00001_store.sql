@@ -19,10 +19,9 @@ CREATE TABLE partition_lease (
     PRIMARY KEY (topic, partition)
 ) STRICT, WITHOUT ROWID;
 
--- Every event that was accepted, once. Without AUTOINCREMENT, which costs a second
--- write for each row: retention keeps the newest row, so that no id is used twice.
+-- Every event that was accepted, once.
 CREATE TABLE inbox (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     source       TEXT    NOT NULL,
     event_id     TEXT    NOT NULL,
     content_hash TEXT    NOT NULL,
