@@ -194,4 +194,19 @@ func TestFoldAndAssessAllocateNothing(t *testing.T) {
 	if got := testing.AllocsPerRun(500, func() { f.look(t) }); got != 0 {
 		t.Errorf("%v allocations in Fold and Assess, want 0", got)
 	}
+	s := testState(t, withSLO)
+	e := Evidence{Objective: "errors", Rows: rows(1, 5, 100, 900)}
+	look := func() {
+		e.Fold = s.objectives[0].next
+		if err := s.Fold(&e); err != nil {
+			t.Fatal(err)
+		}
+		s.Assess()
+	}
+	for range 100 {
+		look()
+	}
+	if got := testing.AllocsPerRun(500, look); got != 0 {
+		t.Errorf("affine: %v allocations in Fold and Assess, want 0", got)
+	}
 }

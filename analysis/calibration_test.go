@@ -85,8 +85,8 @@ func TestFalseRollbacks(t *testing.T) {
 		null  analysis.Null
 	}{
 		{"ratio, true ratio 1.05", settingsE, 2000, poisson, poissonHistories, settingsE.atTolerance, analysis.NullRatio},
-		{"affine, on the tolerance", settingsBudget, 1000, poisson, poissonHistories, settingsBudget.atTolerance, analysis.NullAffine},
-		{"ratio, clusters of phi 5", settingsE, 600, clustered, clusteredHistories, settingsE.times(1), analysis.NullRatio},
+		{"affine, on the tolerance", settingsBudget, 2000, poisson, poissonHistories, settingsBudget.atTolerance, analysis.NullAffine},
+		{"ratio, clusters of phi 5", settingsE, 1000, clustered, clusteredHistories, settingsE.times(1), analysis.NullRatio},
 		{"affine, clusters of phi 5", settingsBudget, 500, clustered, clusteredHistories, settingsBudget.atTolerance, analysis.NullAffine},
 		{"ratio, shared incidents", settingsE, 300, poisson, poissonHistories, settingsE.incident, analysis.NullRatio},
 		{"affine, shared incidents", settingsBudget, 300, poisson, poissonHistories, settingsBudget.incident, analysis.NullAffine},
@@ -121,7 +121,7 @@ func TestFalsePromotes(t *testing.T) {
 		hist func() []analysis.History
 	}{
 		{"ratio, true ratio 1.25", settingsE, 500, poisson, poissonHistories},
-		{"affine, on the margin", settingsBudget, 500, poisson, poissonHistories},
+		{"affine, on the margin", settingsBudget, 1000, poisson, poissonHistories},
 		{"affine, on the margin, clusters of phi 5", settingsBudget, 500, clustered, clusteredHistories},
 		{"affine, on the margin, a tenth of the traffic", settingsTenth, 1000, poisson, poissonHistories},
 		{"ratio, cadence 60 s", withCadence(settingsE, 60*time.Second), 1000, poisson, poissonHistories},

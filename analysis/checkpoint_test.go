@@ -75,7 +75,9 @@ func told(tb testing.TB, s *State) []byte {
 		Last       [2]string
 		CanaryHere string
 	}{
-		s.Describe(), s.Checks(), s.AsOf(), [2]Fold{next0, next1}, s.Steps(), Figure(s.Weight()), s.Warnings(), s.Uncovered(), s.Evidence(),
+		s.Describe(), s.Checks(), s.AsOf(),
+		[2]Fold{next0, next1},
+		s.Steps(), Figure(s.Weight()), s.Warnings(), s.Uncovered(), s.Evidence(),
 		[2]string{fmt.Sprintf("%+v", s.objectives[0].last), fmt.Sprintf("%+v", s.objectives[1].last)},
 		fmt.Sprint(s.Received(Canary)),
 	})
@@ -161,6 +163,13 @@ func TestRestoringRefusesWhatDoesNotFit(t *testing.T) {
 	other.Objectives = []PlannedObjective{s.plan.Objectives[1], s.plan.Objectives[0]}
 	if _, err := RestoreState(&other, good); err == nil {
 		t.Error("the nulls are exchanged: no error")
+	}
+	for _, nulls := range [][2]func(*PlanInput){{withSLO, func(*PlanInput) {}}, {func(*PlanInput) {}, withSLO}} {
+		from, to := testState(t, nulls[0]), testPlan(t, nulls[1])
+		foldRows(t, from, 0, rows(1, 9, 100, 900))
+		if _, err := RestoreState(to, snapshot(t, from)); err == nil {
+			t.Errorf("a checkpoint of %s for %s: no error", from.plan.Objectives[0].Null, to.Objectives[0].Null)
+		}
 	}
 	faster := *s.plan
 	faster.Objectives = append([]PlannedObjective(nil), s.plan.Objectives...)

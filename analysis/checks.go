@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,8 +77,8 @@ func percent(x, n float64) string {
 	return fmt.Sprintf("%.3g%%", 100*x/n)
 }
 
-// safety is good when every critical objective is shown within its margin now. No
-// critical objective proves nothing.
+// safety is good when every critical objective is shown within its margin now and
+// none has broken of late. No critical objective proves nothing.
 func (s *State) safety() Check {
 	bar := math.Log(1 / s.plan.AlphaPromote)
 	var open []*objectiveState
@@ -96,6 +97,13 @@ func (s *State) safety() Check {
 	case critical == 0:
 		return Check{Undecided, NoObjectives, "no critical objective could show safety"}
 	case len(open) == 0:
+		for i := range s.objectives {
+			if o := &s.objectives[i]; o.o.Role == Critical {
+				if c, broke := o.lateBreak(); broke {
+					return c
+				}
+			}
+		}
 		return Check{Good, AllSafe, s.safeSentence()}
 	}
 	o := open[0]
@@ -227,17 +235,25 @@ func (s *State) Received(a Arm) (expected, received, pods int, exposure float64)
 	return expected, received, pods, exposure
 }
 
-// identityCheck is the worst of all objectives.
+// identityCheck is the worst of the critical objectives, of all where none is
+// critical. An objective that may only roll back counts where it shows a wrong
+// identity, and where it leads the evidence for a rollback. What was not heard of
+// says nothing of who the others are; coverage blocks the promote.
 func (s *State) identityCheck() Check {
 	out := Check{State: Missing, Code: IdentityUnproven, Reason: "nothing was heard of either arm yet"}
-	rank := map[CheckState]int{Good: 1, Missing: 2, Undecided: 3, Bad: 4, Conflicting: 5}
+	rank := map[CheckState]int{Missing: 1, Good: 2, Undecided: 3, Bad: 4, Conflicting: 5}
 	best := 0
 	for i := range s.objectives {
 		o := &s.objectives[i]
+		c := o.identity.check()
 		if o.o.Role != Critical && s.hasCritical() {
-			continue
+			leads := i == s.leader && s.total >= math.Log(1/s.plan.AlphaRollback)
+			wrong := c.State == Bad || c.State == Conflicting
+			if o.o.Weight <= 0 || !leads && !wrong {
+				continue
+			}
 		}
-		if c := o.identity.check(); rank[c.State] > best {
+		if rank[c.State] > best {
 			out, best = c, rank[c.State]
 		}
 	}
@@ -255,10 +271,8 @@ func (s *State) hasCritical() bool {
 
 // weightAt returns the declared share of traffic in force at an instant.
 func (s *State) weightAt(at time.Time) (float64, bool) {
-	if w, declared := (Deployment{Steps: s.steps}).Weight(at); declared {
-		return w, true
-	}
-	return s.plan.Deployment.Weight(at)
+	all := append(slices.Clip(s.plan.Deployment.Steps), s.steps...)
+	return Deployment{Steps: all}.Weight(at)
 }
 
 // Weight returns the declared share, else the realised one of the last minutes,

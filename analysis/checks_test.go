@@ -153,8 +153,15 @@ func TestSuggestTarget(t *testing.T) {
 		rate float64
 		want string
 	}{
-		{0, "0.9999"}, {.00004999, "0.9999"}, {.0000501, "0.9995"}, {.000249, "0.9995"}, {.000251, "0.999"},
-		{.0024999, "0.995"}, {.0025001, "0.99"}, {.00501, "0.95"}, {.026, "0.9"},
+		{0, "0.9999"},
+		{.00004999, "0.9999"},
+		{.0000501, "0.9995"},
+		{.000249, "0.9995"},
+		{.000251, "0.999"},
+		{.0024999, "0.995"},
+		{.0025001, "0.99"},
+		{.00501, "0.95"},
+		{.026, "0.9"},
 	} {
 		if got := suggestTarget(c.rate); got != c.want {
 			t.Errorf("a rate of %v: %s, want %s", c.rate, got, c.want)
@@ -171,6 +178,26 @@ func TestIdentityNamesWhyAnArmIsMissing(t *testing.T) {
 	c := s.Checks()
 	wantCheck(t, "identity", c.Identity, Missing, CanaryTelemetryMissing)
 	wantCheck(t, "coverage", c.Coverage, Missing, CanaryTelemetryMissing)
+}
+
+// A check speaks for another one only where that one knows nothing itself.
+func TestChecksSpeakForThemselves(t *testing.T) {
+	s := testState(t)
+	foldRows(t, s, 0, []ArmRow{row(Baseline, "b", 0, 900), named(row(Canary, "c", 0, 100), "1.4.9")})
+	c := s.Checks()
+	wantCheck(t, "coverage", c.Coverage, Undecided, TooFewSamples)
+	wantCheck(t, "identity", c.Identity, Bad, IdentityMismatch)
+	s = testState(t, func(in *PlanInput) { in.Facts[0].History.HourTotal /= 10 })
+	for range 10 {
+		foldRows(t, s, 0, rows(1, 9, 100, 900))
+	}
+	for range 3 {
+		foldMissing(t, s, 0, SourceUnavailable)
+	}
+	c = s.Checks()
+	wantCheck(t, "coverage in an outage", c.Coverage, Stale, TelemetryOutage)
+	wantCheck(t, "safety in an outage", c.Safety, Undecided, Underpowered)
+	wantCheck(t, "identity in an outage", c.Identity, Good, "")
 }
 
 func TestWeight(t *testing.T) {

@@ -15,6 +15,7 @@ const (
 	HarmSuspected Code = "harm_suspected"        // R has reached 1/alpha_hold, not the bar
 	TooLittleData Code = "insufficient_evidence" // the deadline came first
 	Underpowered  Code = "underpowered"          // traffic cannot decide any margin by the deadline
+	LateBreak     Code = "late_break"            // shown safe over the run, but the newest counts lie beyond the margin
 	TooFewEvents  Code = "too_few_events"        // R is at the bar, minEvents or the worst-fold rule is not met
 
 	IdentityUnproven Code = "identity_unproven"

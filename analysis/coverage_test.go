@@ -70,6 +70,11 @@ func TestTwoRowsOfAPodAreOnePod(t *testing.T) {
 	if c.Received != 3 {
 		t.Errorf("two pods with a row each: received %d, want 3", c.Received)
 	}
+	a.Received = 0
+	c.fold(3, []ArmRow{a, b})
+	if c.Received != 4 {
+		t.Errorf("one of two rows has a sample: received %d, want 4", c.Received)
+	}
 }
 
 // A pod that is fresh by other series alone sent no sample of this signal.
@@ -78,6 +83,17 @@ func TestFreshIsNotReceived(t *testing.T) {
 	c.fold(1, []ArmRow{{Arm: Canary, Pod: "c", Fresh: true}})
 	if c.Expected != 0 || c.Received != 0 || c.LastFold != 0 || c.Now != 0 {
 		t.Errorf("%+v", c)
+	}
+	// Nor does it keep a pod expected that stopped sending this signal.
+	for k := 2; k <= 6; k++ {
+		c.fold(k, pods(Canary, 2))
+	}
+	fresh := append(pods(Canary, 1), ArmRow{Arm: Canary, Pod: "canary-1", Fresh: true})
+	for k := 7; k <= 12; k++ {
+		c.fold(k, fresh)
+	}
+	if c.Expected-c.Received != 3 {
+		t.Errorf("%d of %d samples, want three missed", c.Received, c.Expected)
 	}
 }
 

@@ -20,6 +20,7 @@ func TestCadenceOf(t *testing.T) {
 		{14, 15 * time.Second},
 		{5, 5 * time.Second},
 		{4.6, 5 * time.Second},
+		{5.2, 5 * time.Second},
 		{1, 5 * time.Second}, // no cadence is below the base tick
 		{.001, 5 * time.Second},
 		{7, 10 * time.Second},

@@ -39,6 +39,10 @@ func TestIdentity(t *testing.T) {
 		{"or not", []ArmRow{b, named(idle, "")}, Undecided, IdentityUnproven},
 		{"a pod without any sample says nothing", []ArmRow{b, {Arm: Canary, Pod: "c", Version: "1.5.0"}}, Missing, IdentityUnproven},
 
+		{"a pod without any sample does not overlap", []ArmRow{b, {Arm: Baseline, Pod: "c"}, c}, Good, ""},
+		{"one that is fresh does", []ArmRow{b, {Arm: Baseline, Pod: "c", Fresh: true, Version: "1.4.9"}, c}, Conflicting, SelectorOverlap},
+		{"so does one with a sample alone", []ArmRow{b, {Arm: Baseline, Pod: "c", Received: 1, Version: "1.4.9"}, c}, Conflicting, SelectorOverlap},
+
 		// 90% of the exposure, not of the pods.
 		{"90% proven", []ArmRow{b, row(Canary, "c", 0, 90), named(row(Canary, "d", 0, 10), "")}, Good, ""},
 		{"89% proven", []ArmRow{b, row(Canary, "c", 0, 89), named(row(Canary, "d", 0, 11), "")}, Undecided, IdentityUnproven},
@@ -113,8 +117,8 @@ func TestIdentityIsTheWorstOfTheCriticalObjectives(t *testing.T) {
 	s := testState(t, three, func(in *PlanInput) { in.Policy.Objectives[2].Role = Secondary })
 	unproven := []ArmRow{row(Baseline, "b", 0, 9), named(row(Canary, "c", 0, 1), "")}
 	foldRows(t, s, 0, rows(0, 0, 1, 9))
-	if got := s.Checks().Identity; got.State != Missing {
-		t.Errorf("the second objective was not heard of: %+v", got)
+	if got := s.Checks().Identity; got.State != Good {
+		t.Errorf("what was not heard of says nothing of who the others are: %+v", got)
 	}
 	foldRows(t, s, 1, rows(0, 0, 1, 9))
 	foldRows(t, s, 2, unproven)

@@ -173,6 +173,9 @@ func TestUncalibratedHistory(t *testing.T) {
 	if o.History.Phi0 != [3]float64{3, 3, 3} || o.History.PlanPhi != 3 || p.Calibrated || !near(o.BaseRate, .005) {
 		t.Errorf("phi %v (%v), calibrated %v, rate %v", o.History.Phi0, o.History.PlanPhi, p.Calibrated, o.BaseRate)
 	}
+	if p := testPlan(t, func(in *PlanInput) { in.Policy.Objectives, in.Facts = nil, nil }); p.Calibrated {
+		t.Error("a plan without objectives is calibrated")
+	}
 	in.Facts[0].History.Calibrated, in.Facts[0].History.Phi0 = true, [3]float64{1, 2.5, 1.5}
 	if p, _ = NewPlan(in); p.Objectives[0].History.PlanPhi != 2.5 || !p.Calibrated {
 		t.Errorf("the largest phi plans: %v", p.Objectives[0].History.PlanPhi)
@@ -347,6 +350,7 @@ func TestNewPlanReportsEveryFault(t *testing.T) {
 	in := testInput()
 	in.Policy.AlphaRollback, in.Policy.AlphaPromote, in.Policy.Window.Deadline = 0, .5, 0
 	in.Policy.Objectives[0].Role = "vital"
+	in.Policy.Objectives[0].Signal.Source = ""
 	o := Objective{Name: "errors", Role: Critical, Signal: ratioSignal("x"), Margin: &Bound{Ratio: 1.05}}
 	in.Policy.Objectives = append(in.Policy.Objectives, o)
 	in.Facts = append(in.Facts, Facts{})
@@ -354,7 +358,7 @@ func TestNewPlanReportsEveryFault(t *testing.T) {
 	if err == nil || p != nil {
 		t.Fatalf("plan %v, error %v", p, err)
 	}
-	for _, part := range []string{"alphaRollback 0", "alphaPromote 0.5", "deadline", `role "vital"`, `two objectives are named "errors"`, "must lie below the margin"} {
+	for _, part := range []string{"alphaRollback 0", "alphaPromote 0.5", "deadline", `role "vital"`, "no source", `two objectives are named "errors"`, "must lie below the margin"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not say %q", err, part)
 		}

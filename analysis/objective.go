@@ -60,27 +60,21 @@ func (o Objective) Validate() error {
 	if t := o.Tolerance; t != nil && !(t.Ratio >= 1 && t.Budget >= 0) {
 		errs = append(errs, fmt.Errorf("objective %q: tolerance ratio %v must be at least 1 and its budget share not negative", o.Name, t.Ratio))
 	}
-	for _, m := range o.margins() {
-		if t := o.tolerance(); !t.below(m) {
-			errs = append(errs, fmt.Errorf("objective %q: the tolerance (%v) must lie below the margin (%v): a canary between them may get either verdict", o.Name, t, m))
-			break
-		}
+	if t, m := o.tolerance(), o.margin(); !t.below(m) {
+		errs = append(errs, fmt.Errorf("objective %q: the tolerance (%v) must lie below the margin (%v): a canary between them may get either verdict", o.Name, t, m))
 	}
 	return errors.Join(errs...)
 }
 
-// margins are those that the tolerance must lie below: the user's, else the
-// defaults that a plan may choose.
-func (o Objective) margins() []Bound {
+// margin is the narrowest that a plan may choose: the user's, else a default.
+func (o Objective) margin() Bound {
 	switch {
 	case o.Margin != nil:
-		return []Bound{*o.Margin}
-	case o.Target > 0 && o.Tolerance != nil && o.Tolerance.Budget == 0:
-		return []Bound{halfBudget, ratioMargin}
-	case o.Target > 0:
-		return []Bound{halfBudget}
+		return *o.Margin
+	case o.Target > 0: // a ratio below this one is below ratioMargin, too
+		return halfBudget
 	}
-	return []Bound{ratioMargin}
+	return ratioMargin
 }
 
 // The default margins: half of the error budget, and without an SLO a ratio.

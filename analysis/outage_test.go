@@ -68,8 +68,11 @@ const always = 1e9
 // time, with changes.
 func arms(change func(p *storyPod)) []storyPod {
 	pods := []storyPod{
-		{arm: analysis.Baseline, name: "b-1"}, {arm: analysis.Baseline, name: "b-2"}, {arm: analysis.Baseline, name: "b-3"},
-		{arm: analysis.Canary, name: "c-1"}, {arm: analysis.Canary, name: "c-2"},
+		{arm: analysis.Baseline, name: "b-1"},
+		{arm: analysis.Baseline, name: "b-2"},
+		{arm: analysis.Baseline, name: "b-3"},
+		{arm: analysis.Canary, name: "c-1"},
+		{arm: analysis.Canary, name: "c-2"},
 	}
 	for i := range pods {
 		pods[i].to = always

@@ -294,6 +294,21 @@ func TestUnexpectedRampSteps(t *testing.T) {
 	}
 }
 
+// A step after the last timed restart still has its slot.
+func TestRampStepAfterTheLastTimedRestart(t *testing.T) {
+	s := testState(t, cadence60, declared(.1))
+	r := s.objectives[0].acc.(*ratio)
+	for k := 1; k <= 60; k++ {
+		if k == 55 {
+			s.Step(Step{At: at(54*60 + 5)})
+		}
+		foldRows(t, s, 0, rows(1, 9, 100, 900))
+	}
+	if n := len(r.Used); n != 6 || !r.Used[n-1].At.Equal(at(54*60+5)) {
+		t.Errorf("%d restarts, want 6 and the last at the step", n)
+	}
+}
+
 // minEvents: at least max(5, 5 phi) canary events over at least three folds.
 func TestMinEvents(t *testing.T) {
 	for _, c := range []struct {
@@ -329,6 +344,7 @@ func TestMinEventsCountFoldsWithBothArms(t *testing.T) {
 	s := testState(t)
 	for range 3 {
 		foldRows(t, s, 0, rows(5, 0, 1000, 0))
+		foldRows(t, s, 0, rows(0, 5, 0, 1000))
 	}
 	f := s.Assess()[0]
 	if s.objectives[0].last.enoughEvents || f.N != (Counts{}) {
@@ -354,14 +370,14 @@ func TestPhiIsThatOfTheFoldsBefore(t *testing.T) {
 // Forecasts of the traffic seen so far use the evidence there is.
 func TestStillNeeded(t *testing.T) {
 	s := testState(t, cadence60)
-	for range 10 {
-		foldRows(t, s, 0, rows(6, 54, 1200, 10800))
+	for range 5 {
+		foldRows(t, s, 0, rows(12, 108, 2400, 21600))
 	}
 	d := s.Describe()[0]
 	phi, lnE := float64(d.Phi), s.objectives[0].last.logSafety
 	q := func(rho float64) float64 { return rho * .1 / (1 + (rho-1)*.1) }
 	kl := func(a, b float64) float64 { return a*math.Log(a/b) + (1-a)*math.Log((1-a)/(1-b)) }
-	want := phi * (math.Log(20) + 1 - max(0, lnE)) / (12000 * .005 * kl(q(1), q(1.25)))
+	want := phi * (math.Log(20) + 1 - max(0, lnE)) / (24000 * .005 * kl(q(1), q(1.25)))
 	if lnE <= 0 {
 		t.Fatalf("ln E_P is %v: the test needs evidence of safety", lnE)
 	}
@@ -369,15 +385,25 @@ func TestStillNeeded(t *testing.T) {
 		t.Errorf("minutes to promote %v, want %v (12)", d.MinutesToPromote, want)
 	}
 	lnE = s.objectives[0].last.logHarm
-	want = phi * (math.Log(100) + 2.5 - max(0, lnE)) / (12000 * .005 * (1 + .1) * kl(q(2), q(1.05)))
+	want = phi * (math.Log(100) + 2.5 - max(0, lnE)) / (24000 * .005 * (1 + .1) * kl(q(2), q(1.05)))
 	if !near(float64(d.MinutesToDetectDouble), want) {
 		t.Errorf("minutes to detect x2 %v, want %v (12)", d.MinutesToDetectDouble, want)
 	}
 	for s.objectives[0].last.logSafety < math.Log(20) {
-		foldRows(t, s, 0, rows(6, 54, 1200, 10800))
+		foldRows(t, s, 0, rows(12, 108, 2400, 21600))
 	}
 	if got := s.Describe()[0].MinutesToPromote; got != 0 {
 		t.Errorf("minutes to promote %v at the bar, want 0", got)
+	}
+}
+
+// A baseline without events is taken to fail as it did before.
+func TestStillNeededWithoutEvents(t *testing.T) {
+	s := testState(t, cadence60)
+	foldRows(t, s, 0, rows(0, 0, 1200, 10800)) // the traffic of the hour before
+	d, o := s.Describe()[0], s.plan.Objectives[0]
+	if !near(float64(d.MinutesToPromote), float64(o.MinutesToPromote)) {
+		t.Errorf("minutes to promote %v, the plan says %v", d.MinutesToPromote, o.MinutesToPromote)
 	}
 }
 

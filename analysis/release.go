@@ -84,11 +84,14 @@ func (d Deployment) Validation() ValidationID {
 // Weight returns the declared share of traffic in force at the given time, and
 // whether one was declared at all.
 func (d Deployment) Weight(at time.Time) (float64, bool) {
-	weight, declared := 0.0, false
-	for _, s := range d.Steps {
-		if !s.At.After(at) {
-			weight, declared = s.Weight, true
+	var last *Step
+	for i := range d.Steps { // in order of arrival, which need not be that of the steps
+		if s := &d.Steps[i]; !s.At.After(at) && (last == nil || !s.At.Before(last.At)) {
+			last = s
 		}
 	}
-	return weight, declared
+	if last == nil {
+		return 0, false
+	}
+	return last.Weight, true
 }

@@ -27,7 +27,6 @@ type setting struct {
 	share    float64
 	rate     float64
 	target   float64 // SLO; 0: none
-	role     analysis.Role
 }
 
 // settingsE are those of statistics 13: 200 requests a second, a canary of 10%,

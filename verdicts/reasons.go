@@ -89,6 +89,10 @@ var Reasons = []Reason{
 		"Give the canary more weight, the window a longer deadline or the objective a wider margin; `assay plan` shows the figures.",
 	},
 	{
+		analysis.LateBreak, "safe over the whole run, but the canary's newest counts lie beyond the margin", waiting,
+		"Do not add weight; look at what changed in the last minutes.",
+	},
+	{
 		analysis.TooFewEvents, "the evidence of harm rests on too few events or on a single fold", waiting,
 		"Reduce the weight and wait: if it is harm, the next folds will show it.",
 	},
@@ -205,7 +209,7 @@ var Reasons = []Reason{
 	},
 	{
 		analysis.Cancelled, "the deployment was aborted or the validation was ended by a person", AsHold,
-		"Nothing.",
+		"Nothing is asked of you.",
 	},
 	{
 		analysis.Rejected, "the event was refused", AsHold,

@@ -36,7 +36,7 @@ const (
 // canary's share, which sizes the pseudo-canaries; seed (the validation's id) fixes
 // which pods play them. Sums at or after start are ignored.
 func Learn(sums []analysis.MinuteSum, start time.Time, weight float64, seed string) analysis.History {
-	minutes := byMinute(sums, start)
+	minutes, names := byMinute(sums, start)
 	h := analysis.History{Minutes: len(minutes), Phi0: stats.NoHistory()}
 	pods := map[string]bool{}
 	for _, m := range minutes {
@@ -57,7 +57,7 @@ func Learn(sums []analysis.MinuteSum, start time.Time, weight float64, seed stri
 	h.Pods = len(pods)
 	h.Calibrated = len(minutes) >= minMinutes && h.Pods >= minPods
 	if h.Calibrated {
-		h.Phi0 = dispersion(minutes, weight, seed)
+		h.Phi0 = dispersion(minutes, names, weight, seed)
 	}
 	return h
 }
@@ -66,9 +66,11 @@ func Learn(sums []analysis.MinuteSum, start time.Time, weight float64, seed stri
 type oneMinute struct {
 	at   time.Time
 	pods []analysis.MinuteSum
+	ids  []int32 // of the pods: their places among the names
 }
 
-func byMinute(sums []analysis.MinuteSum, start time.Time) []oneMinute {
+// byMinute sorts the possible sums before start into minutes, and names the pods.
+func byMinute(sums []analysis.MinuteSum, start time.Time) (out []oneMinute, names []string) {
 	sums = slices.DeleteFunc(slices.Clone(sums), func(s analysis.MinuteSum) bool {
 		return !s.Minute.Before(start) || !(s.Bad >= 0 && s.Bad <= s.Exposure) || math.IsInf(s.Exposure, 0)
 	})
@@ -78,69 +80,82 @@ func byMinute(sums []analysis.MinuteSum, start time.Time) []oneMinute {
 		}
 		return strings.Compare(a.Pod, b.Pod)
 	})
-	var out []oneMinute
+	ids := map[string]int32{}
 	for _, s := range sums {
 		if n := len(out); n == 0 || !out[n-1].at.Equal(s.Minute) {
 			out = append(out, oneMinute{at: s.Minute})
 		}
+		id, ok := ids[s.Pod]
+		if !ok {
+			id = int32(len(names))
+			ids[s.Pod] = id
+			names = append(names, s.Pod)
+		}
 		last := &out[len(out)-1]
 		last.pods = append(last.pods, s)
+		last.ids = append(last.ids, id)
 	}
-	return out
+	return out, names
 }
 
 // dispersion is the median, over seeded pseudo-canaries, of the dispersion of
 // pseudo-canary against the rest. Pods are ranked by a seeded hash of their name
 // and the first max(1, round(weight x pods)) of those alive in a minute play the
 // canary, so that a group survives pods that come and go.
-func dispersion(minutes []oneMinute, weight float64, seed string) stats.Priors {
+func dispersion(minutes []oneMinute, names []string, weight float64, seed string) stats.Priors {
 	var all []stats.Priors
 	rows := make([]stats.Row, 0, len(minutes))
+	var alive []int32
 	for i := range pseudoCanaries {
-		rank := map[string]uint64{}
+		rank := ranking(names, seed, byte(i))
 		rows = rows[:0]
-		for _, m := range minutes {
-			order := make([]ranked, len(m.pods))
-			for j, s := range m.pods {
-				r, ok := rank[s.Pod]
-				if !ok {
-					r = hash(seed, byte(i), s.Pod)
-					rank[s.Pod] = r
-				}
-				order[j] = ranked{r, s}
-			}
-			rows = append(rows, compare(order, weight))
+		for j := range minutes {
+			var row stats.Row
+			row, alive = compare(&minutes[j], rank, weight, alive)
+			rows = append(rows, row)
 		}
 		all = append(all, stats.PriorsOf(stats.HistoryPhi(rows)))
 	}
 	return stats.MedianPriors(all)
 }
 
-type ranked struct {
-	rank uint64
-	sum  analysis.MinuteSum
+// ranking is the rank of each name in one draw.
+func ranking(names []string, seed string, draw byte) []int32 {
+	hashes := make([]uint64, len(names))
+	order := make([]int32, len(names))
+	for i, name := range names {
+		hashes[i], order[i] = hash(seed, draw, name), int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(hashes[a], hashes[b]), strings.Compare(names[a], names[b]))
+	})
+	rank := make([]int32, len(names))
+	for r, i := range order {
+		rank[i] = int32(r)
+	}
+	return rank
 }
 
-// compare adds up one minute with the lowest-ranked pods as the canary.
-func compare(pods []ranked, weight float64) stats.Row {
-	slices.SortFunc(pods, func(a, b ranked) int {
-		if c := cmp.Compare(a.rank, b.rank); c != 0 {
-			return c
-		}
-		return strings.Compare(a.sum.Pod, b.sum.Pod)
-	})
-	size := max(1, min(len(pods)-1, int(math.Round(weight*float64(len(pods)))))) // somebody must be left to compare with
+// compare adds up one minute with the lowest-ranked pods as the canary. Somebody is
+// left to compare with. Alive is scratch space, returned for the next call.
+func compare(m *oneMinute, rank []int32, weight float64, alive []int32) (stats.Row, []int32) {
+	alive = alive[:0]
+	for _, id := range m.ids {
+		alive = append(alive, rank[id])
+	}
+	slices.Sort(alive)
+	size := max(1, min(len(alive)-1, int(math.Round(weight*float64(len(alive))))))
 	var row stats.Row
-	for i, p := range pods {
-		if i < size {
-			row.XC += p.sum.Bad
-			row.NC += p.sum.Exposure
+	for i, s := range m.pods {
+		if rank[m.ids[i]] <= alive[size-1] {
+			row.XC += s.Bad
+			row.NC += s.Exposure
 		} else {
-			row.XB += p.sum.Bad
-			row.NB += p.sum.Exposure
+			row.XB += s.Bad
+			row.NB += s.Exposure
 		}
 	}
-	return row
+	return row, alive
 }
 
 func hash(seed string, draw byte, pod string) uint64 {

@@ -119,10 +119,11 @@ func (p *page) times(v verdicts.Verdict) {
 	if v.Deadline != nil {
 		deadline := instant(*v.Deadline, *v.StartedAt)
 		if v.AsOf != nil && !v.AsOf.IsZero() {
-			if left := v.Deadline.Sub(*v.AsOf); left > 0 {
-				deadline += " (" + span(left) + " left)"
-			} else {
+			switch left := v.Deadline.Sub(*v.AsOf); {
+			case left <= 0:
 				deadline += " (reached)"
+			case !v.Final:
+				deadline += " (" + span(left) + " left)"
 			}
 		}
 		p.field("deadline", deadline)

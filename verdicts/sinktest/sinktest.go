@@ -214,7 +214,9 @@ func heals(t *testing.T, h Harness) {
 		if verdicts.IsPermanent(err) || time.Now().After(deadline) {
 			t.Fatalf("the receiver is back, and still: %v", err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		pause, done := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		<-pause.Done()
+		done()
 	}
 	if got := once(t, h); len(got) != 2 {
 		t.Errorf("%d messages were received, want 2", len(got))
