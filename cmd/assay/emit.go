@@ -34,7 +34,7 @@ or with --brokers to Kafka. The printed deployment id names this rollout: hand i
 	f := c.Flags()
 	server, output := addServer(c), addOutput(c)
 	service := f.String("service", "", "service that is deployed (required)")
-	ver := f.String("version", "", "version of the canary (required to start a deployment)")
+	ver := f.String("version", "", "version of the canary (required, but for a step)")
 	baseline := f.String("baseline", "", "version of the baseline (default: what ran before, as telemetry knows it)")
 	environment := f.String("environment", "", "environment (required)")
 	namespace := f.String("namespace", "", "namespace of the service")
@@ -74,6 +74,9 @@ or with --brokers to Kafka. The printed deployment id names this rollout: hand i
 		if *output == "json" {
 			return json.NewEncoder(s.out).Encode(map[string]string{"deploymentId": string(e.DeploymentID), "eventId": e.ID, "source": e.Source})
 		}
+		if e.Phase == analysis.PhaseStarted && e.Mode != analysis.Live {
+			fmt.Fprintf(s.err, "no gate answers for mode %s: ask for its validation, %s at the first attempt\n", e.Mode, e.Deployment(1).Validation())
+		}
 		fmt.Fprintln(s.out, e.DeploymentID)
 		return nil
 	}
@@ -98,7 +101,7 @@ func completeEvent(e *analysis.Event, weight, startedAt string) error {
 	}{
 		{"--service", e.Release.Service, true},
 		{"--environment", e.Release.Environment, true},
-		{"--version", e.Release.Version, e.Phase == analysis.PhaseStarted},
+		{"--version", e.Release.Version, e.Phase != analysis.PhaseStep},
 		{"--weight", weight, e.Phase == analysis.PhaseStep},
 		{"--deployment", string(e.DeploymentID), e.Phase != analysis.PhaseStarted},
 	} {

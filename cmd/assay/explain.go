@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -30,10 +30,20 @@ needed, the six checks, and what is still missing.`,
 		if err != nil {
 			return err
 		}
+		var shown []byte
 		for {
-			v, err := explainOnce(c.Context(), cl, args[0], string(*output), s)
-			if err != nil || v.Final || !*watch {
+			page, final, err := explanation(c.Context(), cl, args[0], string(*output))
+			if err != nil {
 				return err
+			}
+			if !bytes.Equal(page, shown) {
+				if _, err := s.out.Write(page); err != nil {
+					return err
+				}
+				shown = page
+			}
+			if final || !*watch {
+				return nil
 			}
 			select {
 			case <-time.After(2 * pollEvery):
@@ -45,26 +55,28 @@ needed, the six checks, and what is still missing.`,
 	return c
 }
 
-func explainOnce(ctx context.Context, cl *client, id, output string, s streams) (verdicts.Verdict, error) {
+// explanation asks for a validation and returns it as it is shown, and whether its
+// verdict is final.
+func explanation(ctx context.Context, cl *client, id, output string) (page []byte, final bool, err error) {
 	d, body, err := cl.validation(ctx, id)
 	if errors.Is(err, errUnknown) {
 		// The verdict address answers for keys that no event has brought yet.
-		v, raw, verr := cl.verdict(ctx, id)
-		if verr != nil {
-			return v, verr
-		}
-		d, body = detail{Verdict: &v}, raw
-	} else if err != nil {
-		return verdicts.Verdict{}, err
+		var v verdicts.Verdict
+		v, body, err = cl.verdict(ctx, id)
+		d = detail{Verdict: &v}
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	if d.Verdict == nil {
 		d.Verdict = &verdicts.Verdict{}
 	}
 	if output == "json" {
-		fmt.Fprintln(s.out, string(body))
-		return *d.Verdict, nil
+		return append(body, '\n'), d.Verdict.Final, nil
 	}
-	return *d.Verdict, explain(s.out, d)
+	var b bytes.Buffer
+	err = explain(&b, d)
+	return b.Bytes(), d.Verdict.Final, err
 }
 
 func explain(w io.Writer, d detail) error {

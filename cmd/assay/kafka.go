@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/release-assay/assay/internal/config"
@@ -121,7 +122,9 @@ func (s *server) consume(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	go s.ensureTopics(ctx)
+	var ensuring sync.WaitGroup
+	ensuring.Go(func() { s.ensureTopics(ctx) })
+	defer ensuring.Wait()
 	host, err := os.Hostname()
 	if err != nil {
 		host = "assay"
@@ -193,6 +196,7 @@ func (s *server) accept(ctx context.Context, header http.Header, body []byte) (h
 	if err != nil {
 		return httpapi.EventAnswer{}, err
 	}
+	s.metrics.Posted(a.Outcome)
 	answer := httpapi.EventAnswer{Outcome: a.Outcome, DeploymentID: a.DeploymentID}
 	if a.Rejection != nil {
 		answer.Reason, answer.Error = string(a.Rejection.Reason), a.Rejection.Error()

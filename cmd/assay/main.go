@@ -12,14 +12,19 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// hardExit is how long after the first signal the process ends in any case.
+const hardExit = 25 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
-	stop()
-	os.Exit(int(code))
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the process at once
+		time.AfterFunc(hardExit, func() { os.Exit(int(exitInternal)) })
+	})
+	os.Exit(int(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})))
 }
 
 // run runs one command line and returns its exit code; tests call it in process.

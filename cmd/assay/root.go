@@ -61,7 +61,7 @@ Exit codes: 0 promote or success, 1 internal error, 2 usage or configuration err
 	return root
 }
 
-// noArgs and oneArg refuse other numbers of arguments as usage errors.
+// exactArgs refuses any other number of arguments as a usage error.
 func exactArgs(n int, names string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {

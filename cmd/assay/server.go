@@ -91,11 +91,12 @@ func openServer(ctx context.Context, c config.Config, log *slog.Logger, now func
 	s.gather = gather.New(table, gather.Options{})
 	s.runner, err = validation.Open(ctx, validation.Config{
 		Store: s.store, Gatherer: s.gather, Dir: c.DataDir, Log: log, Engine: "assay " + version,
-		Policy: policyOf(policies, c.BuiltIn.Source), Message: s.messages, Passed: killAt(),
+		Policy: policyOf(policies, c.BuiltIn.Source), Message: s.messages, Concluded: s.concluded, Passed: killAt(),
 	})
 	if err != nil {
 		return s, internal(err)
 	}
+	s.watch()
 	return s, s.restoreMetrics(ctx)
 }
 
@@ -200,11 +201,6 @@ func listen(address string) string {
 
 // messages are the outbox rows of a final verdict: one for each sink.
 func (s *server) messages(v verdicts.Verdict, body []byte, d analysis.Deployment) ([]store.OutboxMessage, error) {
-	took := time.Duration(0)
-	if v.AsOf != nil && v.StartedAt != nil {
-		took = v.AsOf.Sub(*v.StartedAt)
-	}
-	s.metrics.Final(v.Environment, v.Namespace, v.Service, v.Verdict.String(), string(v.ReasonCode), took)
 	if len(s.sinks) == 0 {
 		return nil, nil
 	}
@@ -223,6 +219,13 @@ func (s *server) messages(v verdicts.Verdict, body []byte, d analysis.Deployment
 	return out, nil
 }
 
+// concluded counts a final verdict, once it is written.
+func (s *server) concluded(v verdicts.Verdict) {
+	if v.Mode == analysis.Live || v.Mode == "" {
+		s.metrics.Final(measured(v))
+	}
+}
+
 // restoreMetrics shows the newest verdict of each service after a restart.
 func (s *server) restoreMetrics(ctx context.Context) error {
 	rows, err := s.store.Validations(ctx, store.Filter{Phase: store.PhaseFinal, Limit: 1000})
@@ -232,7 +235,7 @@ func (s *server) restoreMetrics(ctx context.Context) error {
 	for i := len(rows) - 1; i >= 0; i-- { // oldest first, the newest stays
 		var v verdicts.Verdict
 		if json.Unmarshal(rows[i].Latest, &v) == nil && v.Mode == analysis.Live {
-			s.metrics.Newest(v.Environment, v.Namespace, v.Service, v.Verdict.String(), string(v.ReasonCode))
+			s.metrics.Newest(measured(v))
 		}
 	}
 	return nil
@@ -244,10 +247,8 @@ func (s *server) advance(ctx context.Context, now time.Time) error {
 	defer s.mu.Unlock()
 	began := time.Now()
 	err := s.runner.Advance(ctx, now)
-	s.metrics.Advanced(time.Since(began), s.runner.OpenCount())
-	if err != nil {
-		s.metrics.Failed("line")
-	}
+	ended := time.Now()
+	s.metrics.Advanced(ended, ended.Sub(began), s.runner.OpenCount(), err)
 	return err
 }
 
@@ -322,4 +323,106 @@ func (s *server) close() {
 			s.log.Error("close the store", "error", err)
 		}
 	}
+}
+
+// measured is what the metrics keep of a final verdict.
+func measured(v verdicts.Verdict) instrument.Verdict {
+	m := instrument.Verdict{Environment: v.Environment, Namespace: v.Namespace, Service: v.Service, Word: v.Verdict.String(), Reason: string(v.ReasonCode)}
+	if v.IssuedAt != nil {
+		m.IssuedAt = *v.IssuedAt
+	}
+	if v.AsOf != nil && v.StartedAt != nil {
+		m.Took = v.AsOf.Sub(*v.StartedAt)
+	}
+	return m
+}
+
+// watch serves what the parts count themselves, and lets every reason count from 0.
+func (s *server) watch() {
+	for _, reason := range verdicts.Reasons {
+		for _, word := range []verdicts.Word{verdicts.Promote, verdicts.Rollback, verdicts.Hold} {
+			if reason.With.Has(word.As()) {
+				s.metrics.Expect(word.String(), string(reason.Code))
+			}
+		}
+	}
+	s.metrics.ExpectErrors("line", "publish")
+	parts := instrument.Parts{Stored: s.stored, Backends: func() instrument.Backends {
+		g := s.gather.Stats()
+		return instrument.Backends{Unmerged: g.Unmerged, Issued: g.Issued, Cached: g.Cached}
+	}}
+	if len(s.kafka.Brokers) > 0 {
+		parts.Intake = s.taken
+	}
+	if s.otlp != nil {
+		parts.OTLP = func() instrument.OTLP {
+			o := s.otlp.Stats()
+			m := instrument.OTLP{Requests: o.Requests, Accepted: o.Accepted, Dropped: map[string]uint64{}, Services: o.Services, Resources: o.Resources, Series: o.Series}
+			for reason, n := range o.Dropped {
+				m.Dropped[string(reason)] = n
+			}
+			return m
+		}
+	}
+	s.metrics.Watch(parts)
+}
+
+// taken is what intake from Kafka counts.
+func (s *server) taken() instrument.Intake {
+	in := s.intake.Snapshot(s.now())
+	m := instrument.Intake{
+		State: string(in.State), States: []string{string(intake.Starting), string(intake.OK), string(intake.Down), string(intake.AuthFailed)},
+		Events:      map[string]int64{"accepted": in.Counts.Accepted, "duplicate": in.Counts.Duplicates, "conflict": in.Counts.Conflicts, "ignored": in.Counts.Ignored},
+		DeadLetters: letters(), Topic: in.Topic, LastFetch: in.LastFetch,
+		LostRecords: in.Counts.Gaps, FencedBatches: in.Counts.Fenced, Rejoins: in.Counts.Rejoined,
+	}
+	for reason, n := range in.Counts.Rejected {
+		m.Events["rejected"] += n
+		m.DeadLetters[string(reason)] += n
+	}
+	m.DeadLetters[string(intake.Conflict)] += in.Counts.Conflicts
+	for _, p := range in.Partitions {
+		m.Partitions = append(m.Partitions, instrument.Partition{Partition: p.Partition, Lag: p.Lag, Stopped: p.Stopped})
+	}
+	return m
+}
+
+// stored is what waits in the store.
+func (s *server) stored(ctx context.Context) (instrument.Stored, error) {
+	m := instrument.Stored{Outbox: map[string]instrument.Waiting{}, DeadLetters: letters()}
+	for _, sink := range s.sinks {
+		m.Outbox[sink.Name()] = instrument.Waiting{}
+	}
+	pending, err := s.store.CountOutbox(ctx)
+	if err != nil {
+		return m, err
+	}
+	for sink, n := range pending {
+		oldest, err := s.store.PendingOutbox(ctx, sink, 1)
+		if err != nil {
+			return m, err
+		}
+		waiting := instrument.Waiting{Messages: n}
+		if len(oldest) > 0 {
+			waiting.Since = oldest[0].CreatedAt
+		}
+		m.Outbox[sink] = waiting
+	}
+	kept, err := s.store.CountDeadLetters(ctx)
+	for reason, n := range kept {
+		m.DeadLetters[reason] = n
+	}
+	return m, err
+}
+
+// letters is a count of 0 for each reason of dead letters.
+func letters() map[string]int64 {
+	counts := map[string]int64{}
+	for _, reason := range []intake.Reason{
+		intake.Malformed, intake.Schema, intake.UnsupportedSchema, intake.Conflict, intake.Orphan,
+		intake.Unauthorised, intake.Quarantined, intake.TooLarge, intake.Poison,
+	} {
+		counts[string(reason)] = 0
+	}
+	return counts
 }

@@ -20,7 +20,8 @@ func newWait(s streams) *cobra.Command {
 		Short: "Wait for the verdict of a deployment; the exit code is the answer",
 		Long: `Wait asks for the verdict of a deployment (or validation) until it is final, or until
 --timeout. It exits with 0 on promote, 3 on rollback, 4 on hold and 5 when the time was
-up. --on-hold=pass maps hold to 0; nothing else is ever mapped to success.`,
+up, or when the verdict is so old that it must not be acted on any more. --on-hold=pass
+maps hold to 0; nothing else is ever mapped to success.`,
 		Example: "  assay wait 7c0f… --timeout 30m && ./promote.sh",
 		Args:    exactArgs(1, "the id that emit printed"),
 	}
@@ -44,6 +45,9 @@ up. --on-hold=pass maps hold to 0; nothing else is ever mapped to success.`,
 			fmt.Fprintln(s.out, string(body))
 		} else {
 			fmt.Fprintf(s.out, "%s  %s: %s\n", v.Verdict, v.ReasonCode, verdicts.Plain(v.Reason))
+		}
+		if v.NotAfter != nil && time.Now().After(*v.NotAfter) {
+			return &exitError{exitTimeout, fmt.Errorf("this verdict was to be acted on until %s: deploy again for a new one", v.NotAfter.Format(time.RFC3339))}
 		}
 		code := codeOf(v.Verdict)
 		if code == exitHold && *onHold == "pass" {
@@ -81,14 +85,14 @@ func waitFor(ctx context.Context, cl *client, key string, timeout time.Duration,
 			return last, body, err
 		case body == nil && ctx.Err() == nil:
 			return last, body, err
-		default:
+		case ctx.Err() == nil:
 			p.say("the server does not answer, trying again: %v", err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			if body == nil {
-				return last, nil, internal(ctx.Err())
+				return last, nil, internal(fmt.Errorf("no answer from %s within %v", cl.base, timeout))
 			}
 			return last, body, nil
 		}

@@ -170,7 +170,7 @@ func (s *server) validation(w http.ResponseWriter, r *http.Request) {
 }
 
 // find returns the validation that {id} names: a validation id, or a deployment
-// id, of which the newest attempt answers.
+// id, of which the newest live attempt answers, else the newest.
 func (s *server) find(r *http.Request) (store.Validation, error) {
 	id := r.PathValue("id")
 	v, err := s.Store.Validation(r.Context(), analysis.ValidationID(id))
@@ -184,7 +184,7 @@ func (s *server) find(r *http.Request) (store.Validation, error) {
 	if err != nil {
 		return store.Validation{}, err
 	}
-	return attempts[0], nil
+	return append(live(attempts), attempts...)[0], nil
 }
 
 func (s *server) cancel(w http.ResponseWriter, r *http.Request) {
@@ -227,13 +227,7 @@ func (s *server) bundle(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, err)
 		return
 	}
-	root, err := os.OpenRoot(s.Bundles)
-	if err != nil {
-		s.failed(w, err)
-		return
-	}
-	defer root.Close()
-	f, err := root.Open(filepath.Base(final.Bundle))
+	f, err := os.OpenInRoot(s.Bundles, filepath.Base(final.Bundle))
 	if errors.Is(err, os.ErrNotExist) {
 		w.Header().Set("Retry-After", "10")
 		problem(w, http.StatusAccepted, "the bundle is being sealed, or retention has removed it")

@@ -143,6 +143,7 @@ func (s *server) byRelease(ctx context.Context, key, environment, namespace, ser
 		// The same version may have been deployed again since: an old promote must
 		// never answer for a newer deployment.
 		v.Verdict, v.Final, v.ReasonCode, v.Advice = verdicts.Pending, false, analysis.NameTheDeployment, verdicts.Keep
+		v.IssuedAt, v.NotAfter, v.Bundle, v.Seq = nil, nil, "", 0
 		v.Reason = verdicts.Line("a deployment of this version was promoted; ask by its deployment id, or add ?after= its start: " + string(v.DeploymentID))
 		return encode(v)
 	}

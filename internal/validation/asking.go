@@ -3,11 +3,14 @@ package validation
 import (
 	"container/heap"
 	"context"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/gather"
 	"github.com/release-assay/assay/sources"
+	"github.com/release-assay/assay/verdicts"
 )
 
 // Back-off while a source cannot answer.
@@ -44,6 +47,8 @@ func (v *run) nextDue() time.Time {
 		return never // askPlans looks after it
 	case v.latest.Final:
 		return never
+	case v.judge.ripe:
+		return v.plan.Deployment.StartedAt
 	}
 	due := never
 	for i := range v.plan.Objectives {
@@ -51,8 +56,8 @@ func (v *run) nextDue() time.Time {
 			due = at
 		}
 	}
-	if len(v.plan.Objectives) == 0 {
-		due = v.giveUp()
+	if due.Equal(never) { // no fold ends before the deadline, which alone is waited for
+		due = v.plan.Deadline()
 	}
 	return due
 }
@@ -68,30 +73,31 @@ func (v *run) closes(i int) time.Time {
 	at := fold.End.Add(v.plan.Objectives[i].Lateness.D())
 	if w := v.waits[i].until; w.After(at) {
 		at = w
-		if end := v.giveUp(); end.Before(at) {
+		if end := v.giveUp(v.plan); end.Before(at) {
 			at = end
 		}
 	}
 	return at
 }
 
-// giveUp is when what is still unanswered becomes missing: when the last fold
-// closes, live; the deadline's length after acceptance, in retrospect. A plan
-// without comparison ends then too: a retrospective one at once.
-func (v *run) giveUp() time.Time {
+// giveUp is when a plan waits no longer for a source: when its last fold closes; in
+// retrospect, where that is over, the deadline's length after acceptance.
+func (v *run) giveUp(plan *analysis.Plan) time.Time {
+	end := plan.Deadline()
 	if v.row.Deployment.Mode == analysis.Retrospective {
-		if len(v.plan.Objectives) == 0 {
-			return v.row.AcceptedAt
-		}
-		return v.row.AcceptedAt.Add(v.plan.Window.Deadline.D())
+		end = later(end, v.row.AcceptedAt.Add(plan.Window.Deadline.D()))
 	}
-	end := v.plan.Deadline()
-	for i := range v.plan.Objectives {
-		if last := v.plan.Deadline().Add(v.plan.Objectives[i].Lateness.D()); last.After(end) {
-			end = last
-		}
+	for i := range plan.Objectives {
+		end = later(end, plan.Deadline().Add(plan.Objectives[i].Lateness.D()))
 	}
 	return end
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // askFolds sends the questions of all due validations, one call a source, and
@@ -102,8 +108,13 @@ func (r *Runner) askFolds(now time.Time) {
 	var given []question
 	for len(r.due) > 0 && !r.due[0].dueAt.After(now) {
 		v := heap.Pop(&r.due).(*run)
-		for _, q := range v.dueFolds(now) {
-			if v.waits[q.objective].err != nil && !now.Before(v.giveUp()) {
+		due := v.dueFolds(now)
+		if len(due) == 0 { // time has come, with nothing to ask
+			given = append(given, question{v: v, objective: -1})
+			v.asking++
+		}
+		for _, q := range due {
+			if v.waits[q.objective].err != nil && !now.Before(v.giveUp(v.plan)) {
 				given = append(given, q)
 				v.asking++
 				continue
@@ -114,13 +125,6 @@ func (r *Runner) askFolds(now time.Time) {
 			}
 			bySource[source] = append(bySource[source], q)
 			v.asking++
-		}
-		if len(v.plan.Objectives) == 0 {
-			given = append(given, question{v: v, objective: -1})
-			v.asking++
-		}
-		if v.asking == 0 {
-			r.schedule(v)
 		}
 	}
 	for _, source := range order {
@@ -135,6 +139,9 @@ func (r *Runner) askFolds(now time.Time) {
 // that do not wait those whose fold ends first, so that objectives are folded in
 // step, and those that have waited long enough.
 func (v *run) dueFolds(now time.Time) []question {
+	if v.judge.ripe {
+		return nil
+	}
 	var out []question
 	var first time.Time
 	for i := range v.plan.Objectives {
@@ -183,24 +190,43 @@ func (r *Runner) evidenceOf(q question, res gather.Result, now time.Time) (analy
 	o := &q.v.plan.Objectives[q.objective]
 	e := res.Evidence
 	e.Objective, e.Fold, e.Source = o.Name, q.fold, o.Signal.Source
-	w := &q.v.waits[q.objective]
-	if res.Err == nil {
+	if q.fold.Start.After(q.v.plan.Deployment.StartedAt) {
+		e.Rendered = nil // as in the first fold but for the time
+	}
+	w, err := &q.v.waits[q.objective], res.Err
+	if err == nil {
+		err = impossible(o, e.Rows)
+	}
+	switch {
+	case err == nil:
 		*w = wait{}
 		return e, true
-	}
-	switch sources.KindOf(res.Err) {
-	case sources.Unavailable:
-		w.patience(now, res.Err)
-		r.Log.Warn("source cannot answer, the fold waits", "validation", q.v.row.ID, "objective", o.Name, "fold", q.fold.End, "again", w.until, "error", res.Err)
+	case sources.KindOf(err) == sources.Unavailable:
+		w.patience(now, err)
+		r.Log.Warn("source cannot answer, the fold waits", "validation", q.v.row.ID, "objective", o.Name, "fold", q.fold.End, "again", w.until, "error", err)
 		return e, false
-	case sources.Rejected:
+	case sources.KindOf(err) == sources.Rejected:
 		e.Missing = analysis.SourceRejected
 	default:
 		e.Missing = analysis.MisconfiguredQuery
 	}
 	*w = wait{}
-	e.Rows, e.Warnings = nil, append(e.Warnings, verdictLine(res.Err))
+	e.Rows, e.Warnings = nil, append(e.Warnings, verdicts.Line(err.Error()))
 	return e, true
+}
+
+// impossible returns what no ratio can count: an answer that has it misunderstands
+// the question, or the question its metrics.
+func impossible(o *analysis.PlannedObjective, rows []analysis.ArmRow) error {
+	for _, row := range rows {
+		if !(row.Bad >= 0 && row.Bad <= row.Exposure && !math.IsInf(row.Exposure, 1)) {
+			return &sources.Error{
+				Kind: sources.Malformed, Source: o.Signal.Source, Op: "rows",
+				Err: fmt.Errorf("%s: pod %s counts %v bad of %v: bad events must be among the exposures", o.Name, row.Pod, row.Bad, row.Exposure),
+			}
+		}
+	}
+	return nil
 }
 
 // unanswered is the evidence for everything that objective i still lacks before
@@ -214,7 +240,7 @@ func (v *run) unanswered(i int) []analysis.Evidence {
 		})
 	}
 	if len(out) > 0 {
-		out[0].Warnings = []string{verdictLine(v.waits[i].err)}
+		out[0].Warnings = []string{verdicts.Line(v.waits[i].err.Error())}
 	}
 	v.waits[i] = wait{}
 	return out

@@ -1,9 +1,11 @@
 package validation
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -25,50 +27,95 @@ func verdictBytes(v verdicts.Verdict) ([]byte, error) {
 	return b, nil
 }
 
-// end ends a validation by an administrative look.
-func (r *Runner) end(ctx context.Context, v *run, now time.Time, code analysis.Code, reason string) error {
+// end ends a validation by an administrative look. What is to be written in any
+// case comes with it: in the transaction of the verdict, or alone where there is a
+// verdict already.
+func (r *Runner) end(ctx context.Context, v *run, code analysis.Code, reason string, with store.Change) error {
 	if v.latest.Final {
-		return nil
-	}
-	if v.judge == nil {
-		plan, err := analysis.NewPlan(analysis.PlanInput{Deployment: v.row.Deployment, Policy: analysis.Policy{Window: analysis.DefaultWindow()}, Refused: code, RefusedReason: reason})
-		if err != nil {
-			return err
-		}
-		if err := r.start(v, plan); err != nil {
-			return err
-		}
-		if v.row.Plan, err = plan.Encode(); err != nil {
-			return err
-		}
-	}
-	if err := r.judgeEnd(v, now, code, reason); err != nil {
+		_, err := r.Store.Apply(ctx, with)
 		return err
 	}
-	return r.conclude(ctx, []*run{v}, now)
-}
-
-// concludeResumed writes the finals of validations whose last look had been
-// spooled when the process died.
-func (r *Runner) concludeResumed(ctx context.Context, now time.Time) error {
-	var ended []*run
-	for _, v := range r.open {
-		if v.latest.Final {
-			ended = append(ended, v)
+	planning := v.judge == nil
+	if planning {
+		if err := r.refuse(v, code, reason); err != nil {
+			return err
 		}
 	}
-	return r.conclude(ctx, ended, now)
+	if err := r.lookLast(v, with.Now, code, reason); err != nil {
+		if planning {
+			v.unplan()
+		}
+		return err
+	}
+	return r.conclude(ctx, []*run{v}, with)
+}
+
+// refuse gives a validation without a plan one that compares nothing.
+func (r *Runner) refuse(v *run, code analysis.Code, reason string) error {
+	plan, err := r.refusedPlan(v.row.Deployment, code, reason)
+	if err != nil {
+		return err
+	}
+	judge, err := NewJudge(plan)
+	if err != nil {
+		return err
+	}
+	if v.row.Plan, err = plan.Encode(); err != nil {
+		return err
+	}
+	v.start(plan, judge)
+	return nil
+}
+
+// finish brings to an end what an earlier process, or a call that failed, began:
+// final looks that are spooled and not committed, validations that cannot be judged
+// on, what an event asks for beyond its own transaction, and bundles.
+func (r *Runner) finish(ctx context.Context, now time.Time) error {
+	ended := r.sorted(func(v *run) bool { return v.fault != nil || v.latest.Final })
+	for _, v := range ended {
+		if v.fault != nil && !v.latest.Final {
+			r.Log.Error("the validation cannot be judged on, it ends with hold", "validation", v.row.ID, "error", v.fault)
+			if err := r.endWithFault(v, now, v.fault); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.conclude(ctx, ended, store.Change{Now: now}); err != nil {
+		return err
+	}
+	if r.resumed {
+		for _, v := range r.sorted(func(*run) bool { return true }) {
+			if err := r.admit(ctx, v, now); err != nil {
+				return err
+			}
+		}
+		r.resumed = false
+	}
+	r.sealUnsealed(ctx, now)
+	return nil
+}
+
+// sorted returns some of the open validations in the order of their acceptance.
+func (r *Runner) sorted(which func(*run) bool) []*run {
+	var out []*run
+	for _, v := range r.open {
+		if which(v) {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b *run) int { return cmp.Compare(a.row.InboxID, b.row.InboxID) })
+	return out
 }
 
 // conclude writes final verdicts, each with its outbox rows and audit entry, in
 // one transaction, after their evidence is durable; then it seals the bundles.
-// Where another final verdict was there first, that one stands.
-func (r *Runner) conclude(ctx context.Context, ended []*run, now time.Time) error {
+// Where another final verdict was there first, that one stands. The change is
+// written in the same transaction.
+func (r *Runner) conclude(ctx context.Context, ended []*run, change store.Change) error {
 	if len(ended) == 0 {
 		return nil
 	}
 	r.passed("before final")
-	change := store.Change{Now: now}
 	for _, v := range ended {
 		if err := r.spools.sync(v.row.ID); err != nil {
 			return err
@@ -84,18 +131,19 @@ func (r *Runner) conclude(ctx context.Context, ended []*run, now time.Time) erro
 	if err != nil {
 		return fmt.Errorf("final verdicts: %w", err)
 	}
-	for _, id := range applied.Lost {
-		r.Log.Warn("another final verdict was written first, it stands", "validation", id)
-	}
 	r.passed("final")
 	for _, v := range ended {
 		r.drop(v)
+		if slices.Contains(applied.Lost, v.row.ID) {
+			r.Log.Warn("another final verdict was written first, it stands", "validation", v.row.ID)
+		} else if r.Concluded != nil {
+			r.Concluded(v.latest)
+		}
 		r.Log.Info("verdict", "validation", v.row.ID, "deployment", v.row.Deployment.ID, "service", v.latest.Service, "version", v.latest.Version,
 			"verdict", v.latest.Verdict, "code", v.latest.ReasonCode, "reason", v.latest.Reason)
-		if err := r.seal(ctx, v.row.ID); err != nil {
-			r.Log.Error("the bundle could not be sealed, the next start tries again", "validation", v.row.ID, "error", err)
-		}
+		r.unsealed[v.row.ID] = wait{}
 	}
+	r.sealUnsealed(ctx, change.Now)
 	r.passed("sealed")
 	return nil
 }
@@ -112,8 +160,9 @@ func (r *Runner) final(v *run) (store.Final, error) {
 	}
 	mode := v.row.Deployment.Mode
 	if r.Message != nil && (mode == analysis.Live || mode == "") {
+		// A verdict that no message can carry is still the verdict.
 		if f.Outbox, err = r.Message(v.latest, body, v.row.Deployment); err != nil {
-			return store.Final{}, fmt.Errorf("message for the verdict of %s: %w", v.row.ID, err)
+			r.Log.Error("the verdict is not published, ask for it", "validation", v.row.ID, "error", err)
 		}
 	}
 	return f, nil
@@ -127,39 +176,54 @@ func (r *Runner) commit(ctx context.Context, now time.Time) error {
 	}
 	change := store.Change{Now: now}
 	for _, v := range r.changed {
-		latest, err := verdictBytes(r.withWaits(v))
+		shown, err := verdictBytes(v.shown())
 		if err != nil {
 			return err
 		}
-		v.row.Latest = latest
+		v.row.Latest = shown
 		change.Update = append(change.Update, v.row)
-		if v.judge == nil {
+		if v.judge == nil || v.row.Looks == 0 {
 			continue
 		}
 		if asOf := v.judge.State().AsOf(); !asOf.Before(v.checkpoint.Add(checkpointEvery)) {
+			// A checkpoint must not outlive the looks that it stands for.
+			if err := r.spools.sync(v.row.ID); err != nil {
+				return err
+			}
 			snapshot, err := v.judge.snapshot()
 			if err != nil {
 				return err
 			}
 			change.Checkpoints = append(change.Checkpoints, store.Checkpoint{Validation: v.row.ID, SpoolBytes: v.row.SpoolBytes, Looks: v.row.Looks, Snapshot: snapshot, At: now})
-			v.checkpoint = asOf
 		}
 	}
 	if _, err := r.Store.Apply(ctx, change); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	for _, c := range change.Checkpoints {
+		v := r.changed[c.Validation]
+		v.checkpoint = v.judge.State().AsOf()
 	}
 	clear(r.changed)
 	r.passed("committed")
 	return nil
 }
 
-// withWaits is the pending verdict as it is shown while a source cannot answer.
-func (r *Runner) withWaits(v *run) verdicts.Verdict {
+// shown is the verdict as people see it: while a source cannot answer, a pending
+// one says so. Signs of harm that there are already keep their advice.
+func (v *run) shown() verdicts.Verdict {
 	shown := v.latest
 	for i := range v.waits {
-		if err := v.waits[i].err; err != nil && !shown.Final {
-			shown.ReasonCode, shown.Advice = analysis.SourceUnavailable, verdicts.Keep
-			shown.Reason = verdicts.Line(fmt.Sprintf("%s: %v", v.plan.Objectives[i].Name, err))
+		err := v.waits[i].err
+		if err == nil || shown.Final {
+			continue
+		}
+		shown.ReasonCode = analysis.SourceUnavailable
+		shown.Reason = verdicts.Line(fmt.Sprintf("%s: %v", v.plan.Objectives[i].Name, err))
+		if shown.Advice == verdicts.Increase {
+			shown.Advice = verdicts.Keep
+		}
+		if v.plan.Objectives[i].Role == analysis.Critical {
 			shown.Checks.Coverage = analysis.Check{State: analysis.Missing, Code: analysis.SourceUnavailable, Reason: shown.Reason}
 		}
 	}

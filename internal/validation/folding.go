@@ -2,9 +2,9 @@ package validation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -16,15 +16,15 @@ import (
 func (r *Runner) take(a answer, now time.Time) ([]*run, error) {
 	switch {
 	case a.plan != nil:
-		return r.takePlan(a.plan, now)
+		return nil, r.takePlan(a.plan, now)
 	case a.seen != nil:
-		a.seen.v.asking--
-		a.seen.v.seen = a.seen.text
-		r.schedule(a.seen.v)
+		v := a.seen.v
+		v.asking--
+		v.seen = a.seen.text
+		r.schedule(v)
 		return nil, nil
 	}
-	looks := r.looks(a, now)
-	return r.fold(looks)
+	return r.fold(r.looks(a, now))
 }
 
 // pendingLook is a look on its way to its fold worker.
@@ -40,6 +40,9 @@ func (r *Runner) looks(a answer, now time.Time) []*pendingLook {
 	var looks []*pendingLook
 	for k, q := range a.questions {
 		q.v.asking--
+		if q.v.dropped {
+			continue
+		}
 		var evidence []analysis.Evidence
 		switch {
 		case q.objective < 0: // a plan without comparison: time has come
@@ -112,85 +115,82 @@ func (r *Runner) fold(looks []*pendingLook) ([]*run, error) {
 // foldOne appends the look to the spool and hands it to the judge. A panic or an
 // error of the judge ends this validation with hold(analyzer_fault), never
 // another one and never with a word to act on.
-func (r *Runner) foldOne(l *pendingLook) (err error) {
-	v := l.v
-	err = r.judge(v, l.look)
-	if err == nil {
-		v.steps, v.seen = nil, ""
+func (r *Runner) foldOne(l *pendingLook) error {
+	fault, err := r.look(l.v, l.look)
+	if fault == nil || err != nil {
+		return err
 	}
-	return err
+	r.Log.Error("the analyser failed, the validation ends with hold", "validation", l.v.row.ID, "error", fault)
+	return r.endWithFault(l.v, l.look.Now, fault)
 }
 
-// judge spools and judges one look.
-func (r *Runner) judge(v *run, look analysis.Look) error {
+// look spools a look and lets the judge take it. A fault is the judge's, an error
+// the disk's.
+func (r *Runner) look(v *run, look analysis.Look) (fault, err error) {
 	line, err := json.Marshal(look)
 	if err != nil {
-		return fmt.Errorf("validation %s: look: %w", v.row.ID, err)
+		return nil, fmt.Errorf("validation %s: look: %w", v.row.ID, err)
 	}
 	if err := r.spools.append(v.row.ID, v.row.SpoolBytes, line); err != nil {
-		return err
+		return nil, err
 	}
 	r.passed("spooled")
-	verdict, fault := look1(v.judge, line)
+	verdict, fault := v.judge.safely(line)
 	if fault != nil {
-		r.Log.Error("the analyser failed, the validation ends with hold", "validation", v.row.ID, "error", fault)
-		return r.endWithFault(v, look.Now, fault)
-	}
-	v.row.SpoolBytes += int64(len(line)) + 1
-	v.row.Looks = v.judge.looks
-	v.latest = verdict
-	return nil
-}
-
-// look1 is Judge.Look with a panic turned into an error.
-func look1(j *Judge, line []byte) (v verdicts.Verdict, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return j.Look(line)
-}
-
-// endWithFault replaces the look that the judge could not take by an end, judged
-// by a fresh judge over what was spooled before it.
-func (r *Runner) endWithFault(v *run, now time.Time, fault error) error {
-	judge, err := NewJudge(v.plan)
-	if err != nil {
-		return err
-	}
-	if err := r.spools.truncate(v.row.ID, v.row.SpoolBytes); err != nil {
-		return err
-	}
-	if _, err := r.spools.replay(v.row.ID, 0, func(line []byte) error { _, err := judge.Look(line); return err }); err != nil {
-		return err
-	}
-	v.judge = judge
-	reason := verdicts.Line("the analyser failed: " + fault.Error())
-	return r.judgeEnd(v, now, analysis.AnalyzerFault, reason)
-}
-
-// judgeEnd spools and judges a look that ends the validation.
-func (r *Runner) judgeEnd(v *run, now time.Time, code analysis.Code, reason string) error {
-	line, err := json.Marshal(analysis.Look{Now: now, Steps: v.steps, Seen: v.seen, End: &analysis.End{Code: code, Reason: reason}})
-	if err != nil {
-		return err
-	}
-	if err := r.spools.append(v.row.ID, v.row.SpoolBytes, line); err != nil {
-		return err
-	}
-	verdict, err := v.judge.Look(line)
-	if err != nil {
-		return err
+		return fault, nil
 	}
 	v.row.SpoolBytes += int64(len(line)) + 1
 	v.row.Looks, v.latest = v.judge.looks, verdict
-	return nil
+	v.steps, v.seen = nil, ""
+	return nil, nil
 }
 
-func verdictLine(err error) string {
-	if err == nil {
-		return ""
+// maxFault bounds what a bundle keeps of a fault: its text and most of its stack.
+const maxFault = 8 << 10
+
+// endWithFault ends a validation that cannot be judged on. What was spooled stays
+// its evidence, up to the look that the judge cannot take.
+func (r *Runner) endWithFault(v *run, now time.Time, fault error) error {
+	v.fault = fault
+	text := verdicts.Shorten("the analyser failed: "+fault.Error(), maxFault)
+	if v.plan == nil {
+		if err := r.refuse(v, analysis.AnalyzerFault, verdicts.Line(text)); err != nil {
+			return err
+		}
 	}
-	return verdicts.Line(err.Error())
+	judge, length, err := r.refold(v)
+	if err != nil {
+		return err
+	}
+	v.judge, v.latest = judge, judge.Verdict()
+	v.row.SpoolBytes, v.row.Looks = length, judge.looks
+	if v.latest.Final {
+		return nil
+	}
+	return r.lookLast(v, now, analysis.AnalyzerFault, text)
+}
+
+// refold judges all that was spooled with a fresh judge. A look that it cannot take
+// is cut off, with all that follows.
+func (r *Runner) refold(v *run) (*Judge, int64, error) {
+	for {
+		judge, err := NewJudge(v.plan)
+		if err != nil {
+			return nil, 0, err
+		}
+		length, err := r.spools.replay(v.row.ID, 0, judge.again)
+		var bad *badLook
+		if !errors.As(err, &bad) {
+			return judge, length, err
+		}
+		if err := r.spools.truncate(v.row.ID, bad.at); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// lookLast is the look that ends a validation, whatever the evidence.
+func (r *Runner) lookLast(v *run, now time.Time, code analysis.Code, reason string) error {
+	fault, err := r.look(v, analysis.Look{Now: now, Steps: v.steps, Seen: v.seen, End: &analysis.End{Code: code, Reason: reason}})
+	return errors.Join(fault, err)
 }

@@ -3,6 +3,7 @@ package validation
 import (
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -28,6 +29,7 @@ type Judge struct {
 	evidence   *bundle.EvidenceDigest // of the look lines so far
 	looks      int64
 	verdict    verdicts.Verdict
+	ripe       bool // the next look is final, whatever it holds: the plan alone decides
 }
 
 // NewJudge returns the judge of a plan that has seen nothing.
@@ -41,7 +43,7 @@ func NewJudge(plan *analysis.Plan) (*Judge, error) {
 		return nil, fmt.Errorf("plan of %s: %w", plan.Validation, err)
 	}
 	j := &Judge{plan: plan, planDigest: digest, state: state, evidence: bundle.NewEvidenceDigest()}
-	j.verdict = j.decide(&analysis.Look{Now: plan.Deployment.StartedAt})
+	j.verdict = j.decide(nil)
 	return j, nil
 }
 
@@ -81,13 +83,35 @@ func (j *Judge) Look(line []byte) (verdicts.Verdict, error) {
 	return j.verdict, nil
 }
 
-// decide assesses, checks and decides as of the look.
+// again takes a look that was spooled before.
+func (j *Judge) again(line []byte) error {
+	_, err := j.safely(line)
+	return err
+}
+
+// safely is Look with a panic turned into an error, after which the judge is of no
+// further use.
+func (j *Judge) safely(line []byte) (v verdicts.Verdict, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return j.Look(line)
+}
+
+// decide assesses, checks and decides as of the look. Between looks (nil) nothing is
+// final: a verdict is issued by a look, at its time.
 func (j *Judge) decide(look *analysis.Look) verdicts.Verdict {
 	j.state.Assess()
 	checks := j.state.Checks()
 	asOf := j.asOf(look)
 	d := verdicts.Decide(j.plan, checks, nil, asOf)
-	if look.End != nil {
+	j.ripe = look == nil && d.Final()
+	switch {
+	case j.ripe:
+		d.Word = verdicts.Pending
+	case look != nil && look.End != nil:
 		d = verdicts.Decision{Word: verdicts.Hold, Code: look.End.Code, Reason: verdicts.Line(look.End.Reason), Advice: verdicts.Keep, Rule: "ended"}
 	}
 	v := verdicts.New(j.plan, d, j.state.Describe())
@@ -106,13 +130,16 @@ func (j *Judge) decide(look *analysis.Look) verdicts.Verdict {
 	return v
 }
 
-// asOf is the state's, but a plan without objectives has no folds: there only the
-// look's own time tells that the deadline has come.
+// asOf is the state's, but a plan without folds before its deadline has none: there
+// only the look's own time tells that the deadline has come.
 func (j *Judge) asOf(look *analysis.Look) time.Time {
-	if len(j.plan.Objectives) > 0 {
-		return j.state.AsOf()
-	}
-	if deadline := j.plan.Deadline(); look.Now.After(deadline) {
+	asOf, deadline := j.state.AsOf(), j.plan.Deadline()
+	switch {
+	case len(j.plan.Objectives) > 0 && (look != nil || asOf.Before(deadline)):
+		return asOf
+	case look == nil:
+		return j.plan.Deployment.StartedAt
+	case look.Now.After(deadline):
 		return deadline
 	}
 	return look.Now
@@ -160,6 +187,6 @@ func restoreJudge(plan *analysis.Plan, snapshot []byte) (*Judge, error) {
 		return nil, fmt.Errorf("checkpoint of %s: %w", plan.Validation, err)
 	}
 	j.looks = r.Looks
-	j.verdict = j.decide(&analysis.Look{Now: plan.Deployment.StartedAt})
+	j.verdict = j.decide(nil)
 	return j, nil
 }

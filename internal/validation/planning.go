@@ -40,120 +40,125 @@ func (r *Runner) askPlans(now time.Time) {
 	for _, v := range waiting {
 		v.asking++
 		r.schedule(v)
-		patient := now.Before(v.row.AcceptedAt.Add(patienceForHistory))
+		d, patient := v.row.Deployment, now.Before(v.row.AcceptedAt.Add(patienceForHistory))
 		r.answer(func(ctx context.Context) answer {
-			plan, err := r.makePlan(ctx, v.row.Deployment, now, patient)
+			plan, err := r.makePlan(ctx, d, now, patient)
 			return answer{plan: &planned{v, plan, err}}
 		})
 	}
 }
 
-// takePlan starts judging by a finished plan. The plan is committed before the
-// first fold, so that a restart judges by the same one.
-func (r *Runner) takePlan(p *planned, now time.Time) ([]*run, error) {
-	v := p.v
+// takePlan starts judging by a finished plan, or waits for a better one. The plan is
+// committed before the first fold, so that a restart judges by the same one.
+func (r *Runner) takePlan(p *planned, now time.Time) error {
+	v, plan := p.v, p.plan
 	v.asking--
+	if v.dropped {
+		return nil
+	}
+	defer r.schedule(v)
 	r.changed[v.row.ID] = v
 	if p.err != nil {
-		v.planning.patience(now, p.err)
-		r.Log.Warn("planning waits", "validation", v.row.ID, "again", v.planning.until, "error", p.err)
-		v.latest = waitingVerdict(v.row.Deployment, verdicts.Line("planning waits for a source: "+p.err.Error()))
-		r.schedule(v)
-		return nil, nil
-	}
-	if r.mayStillChange(v, p.plan, now) {
-		judge, err := NewJudge(p.plan)
-		if err != nil {
-			return nil, err
+		reason := verdicts.Line("planning waits: " + p.err.Error())
+		var err error
+		if plan, err = r.refusedPlan(v.row.Deployment, analysis.TelemetryOutage, reason); err != nil {
+			return err
 		}
+		if now.Before(v.giveUp(plan)) {
+			v.planning.patience(now, p.err)
+			r.Log.Warn("planning waits", "validation", v.row.ID, "again", v.planning.until, "error", p.err)
+			v.latest = waitingVerdict(v.row.Deployment, analysis.SourceUnavailable, reason)
+			return nil
+		}
+	}
+	judge, err := NewJudge(plan)
+	if err != nil {
+		return err
+	}
+	if plan.Refused != "" && now.Before(plan.Deadline()) {
+		// Telemetry of a service often begins after the event that announces it.
 		v.latest, v.planning = judge.Verdict(), wait{until: now.Add(planAgain)}
-		r.schedule(v)
-		return nil, nil
+		return nil
 	}
-	if err := r.start(v, p.plan); err != nil {
-		return nil, err
-	}
-	v.steps = stepsSince(v.row.Deployment, p.plan, v.judge)
-	encoded, err := p.plan.Encode()
+	encoded, err := plan.Encode()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	v.row.Plan = encoded
-	latest, err := verdictBytes(v.latest)
-	if err != nil {
-		return nil, err
+	row := v.row
+	row.Plan, row.Phase = encoded, store.PhaseJudging
+	if row.Latest, err = verdictBytes(judge.Verdict()); err != nil {
+		return err
 	}
-	v.row.Latest = latest
-	if _, err := r.Store.Apply(r.base, store.Change{Update: []store.Validation{v.row}, Now: now}); err != nil {
-		return nil, fmt.Errorf("commit the plan of %s: %w", v.row.ID, err)
+	if _, err := r.Store.Apply(r.base, store.Change{Update: []store.Validation{row}, Now: now}); err != nil {
+		return fmt.Errorf("commit the plan of %s: %w", v.row.ID, err)
 	}
-	r.Log.Info("planned", "validation", v.row.ID, "service", p.plan.Deployment.Release.Service, "canary", p.plan.Deployment.Release.Version,
-		"baseline", p.plan.Deployment.Release.PreviousVersion, "policy", p.plan.Policy, "calibrated", p.plan.Calibrated, "refused", p.plan.Refused)
+	v.row = row
+	v.start(plan, judge)
+	v.steps = stepsSince(v.row.Deployment, plan, judge)
+	r.Log.Info("planned", "validation", v.row.ID, "service", plan.Deployment.Release.Service, "canary", plan.Deployment.Release.Version,
+		"baseline", plan.Deployment.Release.PreviousVersion, "policy", plan.Policy, "calibrated", plan.Calibrated, "refused", plan.Refused)
 	r.passed("planned")
-	r.schedule(v)
-	return nil, nil
+	return nil
 }
 
 // planAgain is how often a refused plan is made again.
 const planAgain = 15 * time.Second
 
-// mayStillChange reports whether a plan that found nothing to compare is worth
-// making again: telemetry of a service often begins after the event that announces
-// it. The past does not change.
-func (r *Runner) mayStillChange(v *run, plan *analysis.Plan, now time.Time) bool {
-	return plan.Refused != "" && v.row.Deployment.Mode != analysis.Retrospective && now.Before(plan.Deadline())
-}
-
 // waitingVerdict is the pending answer while there is no plan yet.
-func waitingVerdict(d analysis.Deployment, reason string) verdicts.Verdict {
+func waitingVerdict(d analysis.Deployment, code analysis.Code, reason string) verdicts.Verdict {
 	plan := &analysis.Plan{Validation: d.Validation(), Deployment: d}
-	v := verdicts.New(plan, verdicts.Decision{Code: analysis.Planning, Reason: reason, Advice: verdicts.Keep}, nil)
+	v := verdicts.New(plan, verdicts.Decision{Code: code, Reason: reason, Advice: verdicts.Keep}, nil)
 	v.Deadline = nil
 	return v
+}
+
+// refusedPlan is a plan that compares nothing and says why.
+func (r *Runner) refusedPlan(d analysis.Deployment, code analysis.Code, reason string) (*analysis.Plan, error) {
+	in := analysis.PlanInput{Deployment: d, Policy: r.Policy(d.Release, d.PolicyRef).Policy, Refused: code, RefusedReason: reason}
+	if in.Policy.Window.Deadline <= 0 {
+		in.Policy.Window = analysis.DefaultWindow()
+	}
+	return analysis.NewPlan(in)
 }
 
 // makePlan resolves the cohorts, fetches history and freezes the plan. An error
 // asks for patience; whatever else goes wrong is said in the plan.
 func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.Time, patient bool) (*analysis.Plan, error) {
 	policy := r.Policy(d.Release, d.PolicyRef)
-	in := analysis.PlanInput{Deployment: d, Policy: policy.Policy}
 	if len(policy.Objectives) == 0 {
-		in.Refused, in.RefusedReason = analysis.NoObjectives, fmt.Sprintf("no policy is called %q", policy.Name)
-		in.Policy.Window = analysis.DefaultWindow()
-		return analysis.NewPlan(in)
+		return r.refusedPlan(d, analysis.NoObjectives, fmt.Sprintf("no policy is called %q", policy.Name))
 	}
 	seen, err := r.seenBefore(ctx, policy.Objectives, d, now)
-	if err != nil && patient {
-		return nil, err
+	all := flatten(seen)
+	own := ofService(all, d.Release.Service)
+	if err != nil && (patient || len(own) == 0) {
+		return nil, err // who plays the arms cannot be guessed
 	}
+	in := analysis.PlanInput{Deployment: d, Policy: policy.Policy}
 	if err != nil {
-		in.Warnings = append(in.Warnings, verdicts.Line("what ran before could not be asked: "+err.Error()))
+		in.Warnings = append(in.Warnings, verdicts.Line("what ran before could not be asked everywhere: "+err.Error()))
 	}
 	if policy.Candidates {
 		in.Policy.Objectives = keepSeen(policy.Objectives, seen)
-		if len(in.Policy.Objectives) == 0 {
-			if err != nil {
-				in.Policy.Objectives = policy.Objectives[:1] // the source cannot say; judge by what it may still send
-			} else {
-				in.Refused, in.RefusedReason = analysis.NoObjectives, "no built-in signal of the service was seen; seen: "+heard(d.Release, seen)
-				return analysis.NewPlan(in)
-			}
-		}
 	}
-	all := flatten(seen)
+	if len(in.Policy.Objectives) == 0 {
+		return r.refusedPlan(d, analysis.NoObjectives, "no built-in signal of the service was seen; seen: "+Heard(d.Release, all))
+	}
 	if in.Deployment.Release.PreviousVersion == "" {
-		version, err := r.previousVersion(ctx, d.Release, all)
+		version, err := r.previousVersion(ctx, d.Release, own)
 		if err != nil {
 			return nil, err
 		}
 		if version == "" {
-			in.Refused, in.RefusedReason = analysis.NoBaseline, "the event names no baseline version and none was seen before it; seen: "+heard(d.Release, seen)
-			return analysis.NewPlan(in)
+			return r.refusedPlan(d, analysis.NoBaseline, "the event names no baseline version and none was seen before it; seen: "+Heard(d.Release, all))
 		}
 		in.Deployment.Release.PreviousVersion = version
 	}
+	if len(own) == 0 { // which attributes its telemetry carries is not known, and they tell the arms apart from others
+		return r.refusedPlan(d, analysis.NothingSeen, "nothing was heard of the service yet; seen: "+Heard(d.Release, all))
+	}
 	var warnings []string
-	in.Cohorts, warnings = cohorts(policy.Policy, in.Deployment, all)
+	in.Cohorts, warnings = cohorts(policy.Policy, in.Deployment, own)
 	in.Warnings = append(in.Warnings, warnings...)
 	for _, o := range in.Policy.Objectives {
 		facts, err := r.facts(ctx, o, in)
@@ -165,7 +170,11 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 		}
 		in.Facts = append(in.Facts, facts)
 	}
-	return analysis.NewPlan(in)
+	plan, err := analysis.NewPlan(in)
+	if err != nil {
+		return r.refusedPlan(d, analysis.AnalyzerFault, verdicts.Line("the plan could not be made: "+err.Error()))
+	}
+	return plan, nil
 }
 
 // facts asks for what the time before the deployment says about one objective.
@@ -185,14 +194,18 @@ func (r *Runner) facts(ctx context.Context, o analysis.Objective, in analysis.Pl
 }
 
 // seenBefore asks, for each signal, which releases were heard of in the hour
-// before the deployment; where nothing was, in the first minutes of it.
+// before the deployment; where the service was not, in the first ten minutes of it,
+// and then in the last ten.
 func (r *Runner) seenBefore(ctx context.Context, objectives []analysis.Objective, d analysis.Deployment, now time.Time) (map[string][]analysis.Seen, error) {
 	out := map[string][]analysis.Seen{}
 	var errs []error
 	for _, o := range objectives {
 		windows := [][2]time.Time{{d.StartedAt.Add(-time.Hour), d.StartedAt}}
-		if end := earliest(now, d.StartedAt.Add(10*time.Minute)); end.After(d.StartedAt) {
-			windows = append(windows, [2]time.Time{d.StartedAt, end})
+		if now.After(d.StartedAt) {
+			windows = append(windows, [2]time.Time{d.StartedAt, earlier(now, d.StartedAt.Add(firstHeard))})
+		}
+		if now.After(d.StartedAt.Add(firstHeard)) && d.Mode != analysis.Retrospective {
+			windows = append(windows, [2]time.Time{now.Add(-firstHeard), now})
 		}
 		for _, w := range windows {
 			rows, err := r.seen(ctx, o.Signal, d.Release.Service, w[0], w[1])
@@ -202,6 +215,8 @@ func (r *Runner) seenBefore(ctx context.Context, objectives []analysis.Objective
 			}
 			if len(rows) > 0 {
 				out[o.Name] = rows
+			}
+			if len(ofService(rows, d.Release.Service)) > 0 {
 				break
 			}
 		}
@@ -209,7 +224,16 @@ func (r *Runner) seenBefore(ctx context.Context, objectives []analysis.Objective
 	return out, errors.Join(errs...)
 }
 
-func earliest(a, b time.Time) time.Time {
+// firstHeard is how long after its start a deployment may first be heard of, for one
+// question.
+const firstHeard = 10 * time.Minute
+
+// ofService leaves out what is known to come from another service.
+func ofService(seen []analysis.Seen, service string) []analysis.Seen {
+	return slices.DeleteFunc(slices.Clone(seen), func(s analysis.Seen) bool { return s.Service != "" && s.Service != service })
+}
+
+func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}
@@ -313,14 +337,10 @@ func cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen
 		if a.value == "" {
 			continue
 		}
-		if len(seen) > 0 && !slices.ContainsFunc(seen, func(s analysis.Seen) bool { return a.carried(s) != "" }) {
+		if !slices.ContainsFunc(seen, func(s analysis.Seen) bool { return a.carried(s) != "" }) {
 			if a.name != analysis.AttrService {
 				warnings = append(warnings, fmt.Sprintf("telemetry carries no %s: %q is not matched", a.name, a.value))
 			}
-			continue
-		}
-		if len(seen) == 0 && a.name != analysis.AttrService {
-			warnings = append(warnings, fmt.Sprintf("nothing was seen before the deployment: %s %q is not matched", a.name, a.value))
 			continue
 		}
 		for _, c := range []analysis.Cohort{out.Baseline, out.Canary} {
@@ -332,13 +352,8 @@ func cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen
 	return out, warnings
 }
 
-// heard says what was seen instead: "checkout: versions 1.5.0, 1.4.9; environments
+// Heard says what was seen instead: "checkout: versions 1.5.0, 1.4.9; environments
 // production; the event says prod-eu1".
-func heard(release analysis.Release, seen map[string][]analysis.Seen) string {
-	return Heard(release, flatten(seen))
-}
-
-// Heard says in one line what sources heard of, beside what the event says.
 func Heard(release analysis.Release, seen []analysis.Seen) string {
 	var own, others []analysis.Seen
 	for _, s := range seen {

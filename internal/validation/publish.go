@@ -23,8 +23,9 @@ const atOnce = 100
 
 // Publish delivers what is pending, in order within each sink. A message that
 // fails keeps those behind it waiting, for the order is a promise, unless no
-// receiver will ever take it; it is tried again by the next call. Delivery is at least once: every sink is idempotent by
-// message id.
+// receiver will ever take it: that one stays in the outbox with its error. Both are
+// tried again by the next call. Delivery is at least once: every sink is idempotent
+// by message id.
 func (p *Publisher) Publish(ctx context.Context, now time.Time) (sent int, err error) {
 	for _, sink := range p.Sinks {
 		n, failed := p.publish(ctx, sink, now)
@@ -50,7 +51,7 @@ func (p *Publisher) publish(ctx context.Context, sink verdicts.Sink, now time.Ti
 			}
 			err = fmt.Errorf("sink %s: message %s: %w", sink.Name(), m.MessageID, err)
 			if verdicts.IsPermanent(err) {
-				refused = err // nobody will ever take it: it must not hold up the others
+				refused = err
 				continue
 			}
 			return sent, err

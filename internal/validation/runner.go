@@ -23,10 +23,14 @@ type Config struct {
 	Gatherer *gather.Gatherer
 	// Policy returns how releases of a service are compared, and the signals that
 	// the built-in plan may choose from, per source.
-	Policy  func(release analysis.Release, policyRef string) Policy
-	Dir     string // spools and bundles live below it
+	Policy func(release analysis.Release, policyRef string) Policy
+	Dir    string // spools and bundles live below it
+	// Message returns the outbox rows of a final verdict. It may be called again for
+	// the same verdict.
 	Message func(v verdicts.Verdict, body []byte, d analysis.Deployment) ([]store.OutboxMessage, error)
-	Log     *slog.Logger
+	// Concluded is told of every final verdict that was written, once. May be nil.
+	Concluded func(v verdicts.Verdict)
+	Log       *slog.Logger
 	// Engine names this version of Assay in bundles.
 	Engine string
 	// Passed is called when a step of the line is done, with its name; tests kill
@@ -59,6 +63,8 @@ type Runner struct {
 	answers     chan answer
 	outstanding int
 	changed     map[analysis.ValidationID]*run
+	resumed     bool                           // events of an earlier process may be half applied
+	unsealed    map[analysis.ValidationID]wait // final, and the bundle could not be written
 }
 
 // run is one open validation.
@@ -76,6 +82,8 @@ type run struct {
 	dueAt      time.Time
 	index      int // in the heap, -1: not in it
 	latest     verdicts.Verdict
+	fault      error // what keeps a resumed validation from being judged on
+	dropped    bool  // it has its final verdict; answers still under way are not for it
 }
 
 // wait is the patience with a source that cannot answer.
@@ -99,6 +107,7 @@ func Open(ctx context.Context, c Config) (*Runner, error) {
 		Config: c, spools: sp, bundles: filepath.Join(c.Dir, "bundles"), workers: runtime.GOMAXPROCS(0),
 		open: map[analysis.ValidationID]*run{}, base: base, stop: stop,
 		answers: make(chan answer), changed: map[analysis.ValidationID]*run{},
+		resumed: true, unsealed: map[analysis.ValidationID]wait{},
 	}
 	rows, err := c.Store.OpenValidations(ctx)
 	if err != nil {
@@ -113,7 +122,7 @@ func Open(ctx context.Context, c Config) (*Runner, error) {
 		}
 		r.add(v)
 	}
-	if err := r.sealLeftOvers(ctx); err != nil {
+	if err := r.findUnsealed(ctx); err != nil {
 		stop()
 		return nil, err
 	}
@@ -142,6 +151,9 @@ func (r *Runner) OpenCount() int { return len(r.open) }
 func (r *Runner) Advance(ctx context.Context, now time.Time) error {
 	// The end of ctx is the end of patience with sources, never of a write.
 	durable := context.WithoutCancel(ctx)
+	if err := r.finish(durable, now); err != nil {
+		return err
+	}
 	if err := r.takeEvents(durable, now); err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
@@ -157,7 +169,7 @@ func (r *Runner) Advance(ctx context.Context, now time.Time) error {
 		}
 		ended, err := r.take(a, now)
 		if err == nil {
-			err = r.conclude(durable, ended, now)
+			err = r.conclude(durable, ended, store.Change{Now: now})
 		}
 		if err != nil {
 			return err
@@ -177,30 +189,35 @@ func (r *Runner) await(ctx context.Context) (answer, bool) {
 	}
 }
 
-// resume rebuilds a validation from the store and its spool.
+// resume rebuilds a validation from the store and its spool. What this version
+// cannot judge on is no reason to refuse to start: it is a fault of that validation.
 func (r *Runner) resume(ctx context.Context, row store.Validation) (*run, error) {
 	v := &run{row: row, index: -1}
+	v.latest = waitingVerdict(row.Deployment, analysis.Planning, accepted)
 	if row.Plan == nil {
 		return v, nil
 	}
 	var plan analysis.Plan
 	if err := json.Unmarshal(row.Plan, &plan); err != nil {
-		return nil, fmt.Errorf("validation %s: plan: %w", row.ID, err)
+		v.fault = fmt.Errorf("plan: %w", err)
+		return v, nil
 	}
-	if err := r.start(v, &plan); err != nil {
-		return nil, err
+	judge, err := NewJudge(&plan)
+	if err != nil {
+		v.fault = err
+		return v, nil
 	}
+	v.start(&plan, judge)
 	from, err := r.restore(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	length, err := r.spools.replay(row.ID, from, func(line []byte) error {
-		if v.judge.Verdict().Final {
-			return nil // the final look was spooled, its transaction was not committed
-		}
-		_, err := v.judge.Look(line)
-		return err
-	})
+	length, err := r.spools.replay(row.ID, from, v.judge.again)
+	var bad *badLook
+	if errors.As(err, &bad) {
+		v.fault = bad
+		return v, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -239,14 +256,15 @@ func stepsSince(d analysis.Deployment, plan *analysis.Plan, j *Judge) []analysis
 }
 
 // start gives a validation its plan and its judge.
-func (r *Runner) start(v *run, plan *analysis.Plan) error {
-	judge, err := NewJudge(plan)
-	if err != nil {
-		return err
-	}
+func (v *run) start(plan *analysis.Plan, judge *Judge) {
 	v.plan, v.judge, v.waits = plan, judge, make([]wait, len(plan.Objectives))
 	v.row.Phase, v.latest, v.checkpoint = store.PhaseJudging, judge.Verdict(), plan.Deployment.StartedAt
-	return nil
+}
+
+// unplan takes back a plan that is not committed.
+func (v *run) unplan() {
+	v.plan, v.judge, v.waits, v.row.Plan = nil, nil, nil, nil
+	v.row.Phase, v.latest = store.PhasePlanning, waitingVerdict(v.row.Deployment, analysis.Planning, accepted)
 }
 
 func (r *Runner) passed(step string) {
@@ -277,6 +295,7 @@ func (r *Runner) schedule(v *run) {
 func (r *Runner) drop(v *run) {
 	delete(r.open, v.row.ID)
 	delete(r.changed, v.row.ID)
+	v.dropped = true
 	if v.index >= 0 {
 		heap.Remove(&r.due, v.index)
 	}

@@ -35,20 +35,29 @@ type world struct {
 	history, span            time.Duration
 	silentFrom, silentTo     time.Duration // after the start, both arms
 	noBaseline               bool          // the baseline stops at the start
+	noCanary                 bool
+
+	canaryShare, baselineShare   float64       // negative: no traffic after the start, the series stay as they are
+	canarySilent, baselineSilent time.Duration // after the start no sample comes of the arm
 }
 
 func (w world) record(seed uint64) replay.Recording {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	var rec replay.Recording
-	pod := func(version string, i int, from, to time.Duration, rate float64) {
+	pod := func(version string, i int, from, to time.Duration, rate, share float64, silent time.Duration) {
 		began := start.Add(from)
 		ok := replay.Series{Metric: "requests", Attributes: map[string]string{"code": "200"}}
 		bad := replay.Series{Metric: "requests", Attributes: map[string]string{"code": "500"}}
 		var nOK, nBad float64
 		for at := from + scrape; at <= to; at += scrape {
-			n := distuv.Poisson{Lambda: w.rps * scrape.Seconds(), Src: rng}.Rand()
-			x := distuv.Binomial{N: n, P: rate, Src: rng}.Rand()
-			nOK, nBad = nOK+n-x, nBad+x
+			if share >= 0 || at <= 0 {
+				n := distuv.Poisson{Lambda: w.rps * scrape.Seconds(), Src: rng}.Rand()
+				x := distuv.Binomial{N: n, P: rate, Src: rng}.Rand()
+				nOK, nBad = nOK+n-x, nBad+x
+			}
+			if silent > 0 && at > silent {
+				continue
+			}
 			if w.silentTo > 0 && at > w.silentFrom && at <= w.silentTo {
 				continue
 			}
@@ -70,9 +79,11 @@ func (w world) record(seed uint64) replay.Recording {
 		baselineEnd = 0
 	}
 	for i := range 4 {
-		pod("1.4.9", i, -w.history, baselineEnd, w.baselineRate)
+		pod("1.4.9", i, -w.history, baselineEnd, w.baselineRate, w.baselineShare, w.baselineSilent)
 	}
-	pod("1.5.0", 0, 0, w.span, w.canaryRate)
+	if !w.noCanary {
+		pod("1.5.0", 0, max(0, -w.history), w.span, w.canaryRate, w.canaryShare, w.canarySilent)
+	}
 	return rec
 }
 

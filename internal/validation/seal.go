@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,9 +51,9 @@ func (r *Runner) seal(ctx context.Context, id analysis.ValidationID) error {
 	return r.spools.remove(id)
 }
 
-// sealLeftOvers seals what a crash left between the final transaction and the
-// sealed bundle.
-func (r *Runner) sealLeftOvers(ctx context.Context) error {
+// findUnsealed finds what a crash left between the final transaction and the sealed
+// bundle.
+func (r *Runner) findUnsealed(ctx context.Context) error {
 	ids, err := r.spools.ids()
 	if err != nil {
 		return err
@@ -64,14 +66,29 @@ func (r *Runner) sealLeftOvers(ctx context.Context) error {
 		case err != nil:
 			return err
 		case row.Phase == store.PhaseFinal:
-			// A bundle that cannot be sealed must not keep the process from starting;
-			// its spool stays for the next try.
-			if err := r.seal(ctx, id); err != nil {
-				r.Log.Error("the bundle could not be sealed, its spool is kept", "validation", id, "error", err)
-			}
+			r.unsealed[id] = wait{}
 		}
 	}
 	return nil
+}
+
+// sealAgain is how long a bundle waits that could not be written.
+const sealAgain = time.Minute
+
+// sealUnsealed seals the bundles of final verdicts. One that cannot be written keeps
+// its spool and is tried again; it holds up nothing.
+func (r *Runner) sealUnsealed(ctx context.Context, now time.Time) {
+	for _, id := range slices.Sorted(maps.Keys(r.unsealed)) {
+		if r.unsealed[id].until.After(now) {
+			continue
+		}
+		if err := r.seal(ctx, id); err != nil {
+			r.unsealed[id] = wait{until: now.Add(sealAgain), err: err}
+			r.Log.Error("the bundle could not be sealed, its spool is kept", "validation", id, "again", r.unsealed[id].until, "error", err)
+			continue
+		}
+		delete(r.unsealed, id)
+	}
 }
 
 // Rejudge judges a bundle's looks again by its plan and returns the verdict that

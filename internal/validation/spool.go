@@ -51,11 +51,10 @@ func (s spools) append(id analysis.ValidationID, offset int64, line []byte) erro
 
 // truncate cuts the spool to the given length.
 func (s spools) truncate(id analysis.ValidationID, length int64) error {
-	err := os.Truncate(s.path(id), length)
-	if errors.Is(err, fs.ErrNotExist) && length == 0 {
-		return nil
+	if err := os.Truncate(s.path(id), length); err != nil {
+		return fmt.Errorf("spool: %w", err)
 	}
-	return err
+	return nil
 }
 
 // sync makes everything appended so far durable.
@@ -70,9 +69,18 @@ func (s spools) sync(id analysis.ValidationID) error {
 	return nil
 }
 
+// badLook is a spooled line that cannot be looked at, and where it begins.
+type badLook struct {
+	at  int64
+	err error
+}
+
+func (b *badLook) Error() string { return fmt.Sprintf("spool, byte %d: %v", b.at, b.err) }
+func (b *badLook) Unwrap() error { return b.err }
+
 // replay hands every complete line from the byte offset on to look, and cuts off
 // a torn last line, which was never folded. It returns the file's length. No file
-// is an empty one.
+// is an empty one. An error of look is a *badLook, every other one of the disk.
 func (s spools) replay(id analysis.ValidationID, from int64, look func(line []byte) error) (int64, error) {
 	f, err := os.OpenFile(s.path(id), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +109,7 @@ func (s spools) replay(id analysis.ValidationID, from int64, look func(line []by
 			return at, fmt.Errorf("spool: %w", err)
 		}
 		if err := look(bytes.TrimSuffix(line, []byte{'\n'})); err != nil {
-			return at, fmt.Errorf("spool %s, byte %d: %w", s.path(id), at, err)
+			return at, &badLook{at, err}
 		}
 		at += int64(len(line))
 	}
