@@ -1,11 +1,7 @@
 package intake
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -32,27 +28,47 @@ var versions = map[string]map[[2]int]bool{
 	typeStep:       {{0, 1}: true},
 }
 
-var typePattern = regexp.MustCompile(`^(dev\.cdeventsx?\.[a-z0-9-]+\.[a-z0-9-]+)\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})(-[0-9A-Za-z.-]{1,32})?$`)
-
 // kindOf returns the type without its version, and whether it is one that is read.
 func kindOf(t string) (kind string, known bool, rejection *Rejection) {
-	m := typePattern.FindStringSubmatch(t)
-	if len(t) > maxID || m == nil {
+	kind, major, minor, ok := splitType(t)
+	if !ok {
 		return "", false, &Rejection{
 			Reason: Schema, Path: "type",
 			Detail: fmt.Sprintf("%q is no type of CDEvents (dev.cdevents.service.deployed.0.3.0)", clip(t)),
 		}
 	}
-	read, known := versions[m[1]]
-	if !known {
-		return m[1], false, nil
+	read, known := versions[kind]
+	if known && !read[[2]int{major, minor}] {
+		return kind, true, &Rejection{Reason: UnsupportedSchema, Path: "type", Detail: fmt.Sprintf("version %d.%d of %s is not known to this program", major, minor, kind)}
 	}
-	major, _ := strconv.Atoi(m[2]) // digits, few enough
-	minor, _ := strconv.Atoi(m[3])
-	if !read[[2]int{major, minor}] {
-		return m[1], true, &Rejection{Reason: UnsupportedSchema, Path: "type", Detail: fmt.Sprintf("version %d.%d of %s is not known to this program", major, minor, m[1])}
+	return kind, known, nil
+}
+
+// splitType takes dev.cdevents.<subject>.<predicate>.<major>.<minor>.<patch> apart;
+// the last may have a pre-release behind it.
+func splitType(t string) (kind string, major, minor int, ok bool) {
+	parts := strings.SplitN(t, ".", 7)
+	if len(t) > maxID || len(parts) < 7 || parts[0] != "dev" || parts[1] != "cdevents" && parts[1] != "cdeventsx" {
+		return "", 0, 0, false
 	}
-	return m[1], true, nil
+	for _, word := range parts[2:4] {
+		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return "", 0, 0, false
+		}
+	}
+	patch, pre, hasPre := strings.Cut(parts[6], "-")
+	if hasPre && checkName(pre, ".-") != nil {
+		return "", 0, 0, false
+	}
+	var numbers [3]int
+	for i, text := range []string{parts[4], parts[5], patch} {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || len(text) > 1 && text[0] == '0' {
+			return "", 0, 0, false
+		}
+		numbers[i] = int(n)
+	}
+	return t[:len(t)-len(parts[4])-len(parts[5])-len(parts[6])-3], numbers[0], numbers[1], true
 }
 
 // A cdEvent is the data of a CDEvent. Its objects are closed, but for customData.
@@ -97,7 +113,7 @@ func readCDEvent(e envelope) (cdEvent, *Rejection) {
 		}
 		return c, rejection
 	}
-	if rejection := newerSpec(e); rejection != nil {
+	if rejection := newer(c.Context.SpecVersion+c.Context.Version, e); rejection != nil { // one of them is empty
 		return c, rejection
 	}
 	schema := func(path, format string, args ...any) *Rejection {
@@ -123,7 +139,7 @@ func readCDEvent(e envelope) (cdEvent, *Rejection) {
 	if err != nil {
 		return c, schema("context.timestamp", "%v", err)
 	}
-	if v, given := a["time"]; given {
+	if v, given := a["time"]; given && v != c.Context.Timestamp {
 		if claimed, err := parseTime(v); err != nil || !claimed.Equal(at) {
 			return c, schema("context.timestamp", "%s, but the CloudEvent's time is %s", c.Context.Timestamp, clip(v))
 		}
@@ -138,8 +154,8 @@ func readCDEvent(e envelope) (cdEvent, *Rejection) {
 	return c, nil
 }
 
-// newerSpec refuses another major version of CDEvents than 0, which is all there
-// is so far.
+// newerSpec looks for another major version of CDEvents in data that could not be
+// read.
 func newerSpec(e envelope) *Rejection {
 	var peek struct {
 		Context struct {
@@ -147,24 +163,16 @@ func newerSpec(e envelope) *Rejection {
 			Version     string `json:"version"`
 		} `json:"context"`
 	}
-	if json.Unmarshal(e.data, &peek) != nil {
+	if json.Unmarshal(e.data, &peek, scanned) != nil {
 		return nil
 	}
-	v := peek.Context.SpecVersion + peek.Context.Version // one of them
-	if major, _, _ := strings.Cut(v, "."); v != "" && major != "0" {
-		return &Rejection{Reason: UnsupportedSchema, Path: e.dataAt + ".context.specversion", Detail: fmt.Sprintf("CDEvents %s; only 0.x is known to this program", clip(v))}
-	}
-	return nil
+	return newer(peek.Context.SpecVersion+peek.Context.Version, e)
 }
 
-// contentHash names the content of an event. Its core attributes equal members of
-// the data (readCDEvent), so the data in canonical form (RFC 8785) says it all;
-// what bridges add on the way, like traceparent, is no content.
-func contentHash(data []byte) (string, error) {
-	canonical := jsontext.Value(bytes.Clone(data))
-	if err := canonical.Canonicalize(); err != nil {
-		return "", err
+// newer refuses another major version than 0, which is all there is so far.
+func newer(version string, e envelope) *Rejection {
+	if major, _, _ := strings.Cut(version, "."); version == "" || major == "0" {
+		return nil
 	}
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:]), nil
+	return &Rejection{Reason: UnsupportedSchema, Path: e.dataAt + ".context.specversion", Detail: fmt.Sprintf("CDEvents %s; only 0.x is known to this program", clip(version))}
 }

@@ -10,8 +10,12 @@ import (
 	"github.com/release-assay/assay/internal/store"
 )
 
-// maxKept is how much of a refused record is kept; what was too large is cut.
-const maxKept = 256 << 10
+// How much of a refused record is kept, so that all of it fits into one record of
+// the topic of dead letters.
+const (
+	maxKept    = 256 << 10 // of the value, and of all headers
+	maxKeptKey = 32 << 10
+)
 
 // deadLetter returns the row for a refused record.
 func deadLetter(topic string, partition int, r kafka.Record, rejection *Rejection, now time.Time) store.DeadLetter {
@@ -23,8 +27,8 @@ func deadLetter(topic string, partition int, r kafka.Record, rejection *Rejectio
 		d.Error += fmt.Sprintf(" (%d bytes of the value are kept)", maxKept)
 		d.Value = d.Value[:maxKept]
 	}
-	if len(d.Key) > maxKept {
-		d.Key = d.Key[:maxKept]
+	if len(d.Key) > maxKeptKey {
+		d.Key = d.Key[:maxKeptKey]
 	}
 	size := 0
 	for i, h := range d.Headers {

@@ -32,7 +32,7 @@ func Decode(m Message, l Limits) (Decoded, *Rejection) {
 		if !known {
 			return Decoded{Outcome: Ignored, Type: c.Context.Type}, nil
 		}
-		event, rejection := deploymentEvent(kind, c, e.dataAt, l)
+		event, rejection := deploymentEvent(kind, c, e, l)
 		if rejection != nil {
 			return Decoded{}, rejection
 		}
@@ -108,21 +108,20 @@ type armData struct {
 }
 
 // readAssayData finds our part of the custom data; none is no fault.
-func readAssayData(custom jsontext.Value, at string) (assayData, *Rejection) {
+func readAssayData(custom jsontext.Value, at string, slips bool) (assayData, *Rejection) {
 	var a assayData
 	if custom.Kind() != '{' {
 		return a, nil // absent, or the base64 of something else
 	}
-	refuse := func(path, name, meant string) *Rejection {
-		return &Rejection{Reason: Schema, Path: path + "." + clip(name), Detail: "did you mean " + meant + "? Names are case-sensitive"}
-	}
-	if name, meant := misspelt(custom, "assay"); name != "" {
-		return a, refuse(at, name, meant)
+	if slips {
+		if rejection := findSlip(custom, at); rejection != nil {
+			return a, rejection
+		}
 	}
 	var outer struct {
 		Assay jsontext.Value `json:"assay"`
 	}
-	if err := json.Unmarshal(custom, &outer); err != nil {
+	if err := json.Unmarshal(custom, &outer, scanned); err != nil {
 		return a, semanticFault(err, at)
 	}
 	at += ".assay"
@@ -135,31 +134,50 @@ func readAssayData(custom jsontext.Value, at string) (assayData, *Rejection) {
 	if path, found := findNull(outer.Assay); found {
 		return a, &Rejection{Reason: Schema, Path: join(at, path), Detail: "null; leave the member out"}
 	}
-	if err := json.Unmarshal(outer.Assay, &a); err != nil {
+	if err := json.Unmarshal(outer.Assay, &a, scanned); err != nil {
 		return a, semanticFault(err, at)
 	}
-	// Only now, because the objects are known to be some.
-	var objects map[string]jsontext.Value
-	if err := json.Unmarshal(outer.Assay, &objects); err != nil {
-		return a, semanticFault(err, at)
+	return a, nil
+}
+
+// findSlip refuses a name of ours in another case. Elsewhere in the custom data,
+// and as the name of a label, it is somebody else's.
+func findSlip(custom jsontext.Value, at string) *Rejection {
+	refuse := func(path, name, meant string) *Rejection {
+		return &Rejection{Reason: Schema, Path: path + "." + clip(name), Detail: "did you mean " + meant + "? Names are case-sensitive"}
 	}
+	if name, meant := misspelt(custom, "assay"); name != "" {
+		return refuse(at, name, meant)
+	}
+	var outer struct {
+		Assay jsontext.Value `json:"assay"`
+	}
+	if json.Unmarshal(custom, &outer, scanned) != nil || outer.Assay.Kind() != '{' {
+		return nil // refused by who reads it
+	}
+	at += ".assay"
 	if name, meant := misspelt(outer.Assay, "deploymentId", "namespace", "mode", "strategy", "phase", "step", "canary", "baseline",
 		"startedAt", "warmup", "maxDuration", "policyRef", "changeId", "callbackUrl", "labels"); name != "" {
-		return a, refuse(at, name, meant)
+		return refuse(at, name, meant)
+	}
+	var objects map[string]jsontext.Value
+	if json.Unmarshal(outer.Assay, &objects, scanned) != nil {
+		return nil
 	}
 	for _, o := range []struct {
 		name  string
 		known []string
 	}{{"step", []string{"index", "total", "weight"}}, {"canary", []string{"version", "selector"}}, {"baseline", []string{"version", "selector"}}} {
 		if name, meant := misspelt(objects[o.name], o.known...); name != "" {
-			return a, refuse(at+"."+o.name, name, meant)
+			return refuse(at+"."+o.name, name, meant)
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // deploymentEvent turns a CDEvent into the event of the house.
-func deploymentEvent(kind string, c cdEvent, at string, l Limits) (analysis.Event, *Rejection) {
+func deploymentEvent(kind string, c cdEvent, from envelope, l Limits) (analysis.Event, *Rejection) {
+	at := from.dataAt
 	var fault *Rejection
 	schema := func(path, format string, args ...any) {
 		if fault == nil {
@@ -190,7 +208,7 @@ func deploymentEvent(kind string, c cdEvent, at string, l Limits) (analysis.Even
 		fault = rejection
 	}
 	const custom = "customData.assay."
-	a, rejection := readAssayData(c.CustomData, at+".customData")
+	a, rejection := readAssayData(c.CustomData, at+".customData", from.slips)
 	if rejection != nil && fault == nil {
 		fault = rejection
 	}

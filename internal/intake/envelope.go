@@ -18,6 +18,7 @@ type envelope struct {
 	attributes map[string]string
 	data       []byte // JSON
 	dataAt     string // what error paths of the data begin with
+	slips      bool   // some name in the data may be misspelt (scan)
 }
 
 func (e envelope) source() string { return e.attributes["source"] }
@@ -36,7 +37,7 @@ func open(m Message, l Limits) (envelope, *Rejection) {
 		return e, &Rejection{Reason: TooLarge, Detail: fmt.Sprintf("%d bytes, at most %d are allowed", size, l.MaxBytes)}
 	}
 	media := m.ContentType
-	if media != "" {
+	if media != "" && media != "application/json" {
 		parsed, parameters, err := mime.ParseMediaType(media)
 		if err != nil {
 			return e, &Rejection{Reason: Malformed, Path: contentTypeHeader, Detail: "no media type: " + clip(media)}
@@ -108,7 +109,9 @@ func (e *envelope) readBinary(m Message, media string, l Limits) *Rejection {
 		return &Rejection{Reason: Malformed, Path: "data", Detail: "none"}
 	}
 	e.data = m.Value
-	return scan(m.Value, e.dataAt, l)
+	var rejection *Rejection
+	e.slips, rejection = scan(m.Value, e.dataAt, l)
+	return rejection
 }
 
 func isJSON(media string) bool {
@@ -118,11 +121,12 @@ func isJSON(media string) bool {
 // readStructured reads the JSON format. Attributes may be repeated as headers,
 // but not with other values.
 func (e *envelope) readStructured(value []byte, l Limits) *Rejection {
-	if rejection := scan(value, "", l); rejection != nil {
+	var rejection *Rejection
+	if e.slips, rejection = scan(value, "", l); rejection != nil {
 		return rejection
 	}
 	var members map[string]jsontext.Value
-	if err := json.Unmarshal(value, &members); err != nil {
+	if err := json.Unmarshal(value, &members, scanned); err != nil {
 		return semanticFault(err, "")
 	}
 	headers := e.attributes
@@ -138,7 +142,7 @@ func (e *envelope) readStructured(value []byte, l Limits) *Rejection {
 		var text string
 		switch v.Kind() {
 		case '"':
-			if err := json.Unmarshal(v, &text); err != nil {
+			if err := json.Unmarshal(v, &text, scanned); err != nil {
 				return semanticFault(err, name)
 			}
 			if err := checkText(text, maxURL); err != nil {
@@ -176,14 +180,15 @@ func (e *envelope) readStructured(value []byte, l Limits) *Rejection {
 	case based:
 		e.dataAt = "data_base64"
 		var text string
-		if err := json.Unmarshal(encoded, &text); err != nil {
+		if err := json.Unmarshal(encoded, &text, scanned); err != nil {
 			return semanticFault(err, e.dataAt)
 		}
 		var err error
 		if e.data, err = base64.StdEncoding.DecodeString(text); err != nil {
 			return &Rejection{Reason: Malformed, Path: e.dataAt, Detail: err.Error()}
 		}
-		return scan(e.data, e.dataAt, l)
+		e.slips, rejection = scan(e.data, e.dataAt, l)
+		return rejection
 	}
 	return &Rejection{Reason: Malformed, Path: "data", Detail: "none"}
 }
@@ -217,11 +222,17 @@ func (e *envelope) checkAttributes() *Rejection {
 	return nil
 }
 
-// parseTime reads RFC 3339 strictly; package time alone would take more.
+// parseTime reads RFC 3339 strictly; package time alone would take more. Years
+// that cannot be kept as nanoseconds, or not be written again (9999-12-31 west of
+// Greenwich is the year 10000 in UTC), are refused here, where it costs one event.
 func parseTime(s string) (time.Time, error) {
 	var t time.Time
 	if err := t.UnmarshalText([]byte(s)); err != nil {
 		return t, fmt.Errorf("%q is no instant (2026-11-23T10:00:00Z)", clip(s))
 	}
-	return t.UTC(), nil
+	t = t.UTC()
+	if y := t.Year(); y < 1970 || y > 2261 {
+		return t, fmt.Errorf("%s is not between 1970 and 2261", clip(s))
+	}
+	return t, nil
 }

@@ -156,9 +156,15 @@ func hostileCases(t testing.TB) []hostileCase {
 		{"no duration", custom(`{"warmup":"3 minutes"}`), Schema, at + "warmup", "write 90s", false},
 		{"long duration", custom(`{"maxDuration":"9999h"}`), Schema, at + "maxDuration", "not in 0 to", false},
 		{"no start", custom(`{"startedAt":"2026-11-23"}`), Schema, at + "startedAt", "no instant", false},
+		{"start in the year 10000", custom(`{"startedAt":"9999-12-31T23:59:59-23:59"}`), Schema, at + "startedAt", "not between 1970 and 2261", false},
+		{"start before the year 0", custom(`{"startedAt":"0000-01-01T00:00:00+23:59"}`), Schema, at + "startedAt", "not between 1970 and 2261", false},
 		{"ours is an array", custom(`[]`), Schema, "data.customData.assay", "must be an object", false},
 		{"rolledback that started", binary(strings.Replace(event(`{"phase":"started"}`), "upgraded", "rolledback", 1)), Schema, at + "phase", "rolledback event", false},
 		{"type without version", binary(swap("upgraded.0.3.0", "upgraded")), Schema, "type", "no type of CDEvents", false},
+		{"type with a word for a number", binary(swap("upgraded.0.3.0", "upgraded.0.3.x")), Schema, "type", "no type of CDEvents", false},
+		{"type with a leading zero", binary(swap("upgraded.0.3.0", "upgraded.0.03.0")), Schema, "type", "no type of CDEvents", false},
+		{"type with four numbers", binary(swap("upgraded.0.3.0", "upgraded.0.3.0.1")), Schema, "type", "no type of CDEvents", false},
+		{"type with an empty pre-release", binary(swap("upgraded.0.3.0", "upgraded.0.3.0-")), Schema, "type", "no type of CDEvents", false},
 		{"type of somebody else", binary(swap("dev.cdevents.service.upgraded.0.3.0", "com.example.deployed")), Schema, "type", "no type of CDEvents", false},
 
 		// F9: versions of tomorrow.

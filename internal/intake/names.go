@@ -42,6 +42,9 @@ const (
 	versionOthers = "._-+:@~"
 )
 
+// notInIDs are printable and still refused.
+var notInIDs = [128]bool{'"': true, '\'': true, '`': true, '\\': true, '<': true, '>': true, '{': true, '}': true}
+
 // checkID accepts an opaque id: printable ASCII without spaces and quotes.
 func checkID(s string) error {
 	if s == "" {
@@ -51,7 +54,7 @@ func checkID(s string) error {
 		return fmt.Errorf("%d bytes, at most %d are allowed", len(s), maxID)
 	}
 	for i, r := range s {
-		if r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\<>{}", r) {
+		if r <= ' ' || r > '~' || notInIDs[r] {
 			return fmt.Errorf("%q has %q at byte %d; legal is printable ASCII without spaces, quotes and brackets", clip(s), r, i)
 		}
 	}

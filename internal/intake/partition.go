@@ -21,10 +21,12 @@ func (r *runner) read(ctx context.Context, partition int, told *progress) {
 		if err != nil {
 			return
 		}
-		l := &loop{runner: r, lease: lease, next: lease.NextOffset, told: told}
+		last := r.fingerprint(partition)
+		l := &loop{runner: r, lease: lease, next: lease.NextOffset, told: told, last: last, doubt: last.known}
 		err = l.run(ctx)
 		switch {
 		case errors.Is(err, errReset): // by us or by an operator: acquire anew
+			last.known = false
 			continue
 		case errors.Is(err, store.ErrFenced):
 			// What was fetched is discarded: its owner fetches it too. Returning ends
@@ -81,6 +83,8 @@ type loop struct {
 	lease store.Lease
 	next  int64
 	told  *progress
+	last  *fingerprint
+	doubt bool // whether this is still the log of which last was read
 }
 
 func (l *loop) position() kafka.Position {
@@ -98,6 +102,11 @@ func (l *loop) run(ctx context.Context) error {
 		fetched, err := l.client.Fetch(ctx, l.position())
 		var bad *kafka.BadBatch
 		switch {
+		case err == nil && l.doubt:
+			if err = l.recognise(ctx); err == nil {
+				l.doubt = false
+				continue // what was fetched may be of another log
+			}
 		case err == nil:
 			err = l.take(ctx, fetched)
 		case errors.As(err, &bad):
@@ -114,6 +123,8 @@ func (l *loop) run(ctx context.Context) error {
 		case errors.Is(err, store.ErrFenced), errors.Is(err, errReset):
 			return err
 		}
+		l.doubt = true
+		l.client.Refresh()
 		l.Status.failed(l.lease.Partition, err)
 		if pause.next == 0 {
 			l.Log.Warn("a partition cannot be read", "topic", l.Topic, "partition", l.lease.Partition, "offset", l.next, "err", err)
@@ -142,6 +153,7 @@ func (l *loop) first(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		l.client.Refresh()
 		l.Status.failed(l.lease.Partition, err)
 		if !pause.wait(ctx) {
 			return nil
@@ -158,32 +170,30 @@ func (l *loop) take(ctx context.Context, f kafka.Fetched) error {
 	batch := store.Batch{NextOffset: f.Next, Now: now}
 	ignored := 0
 	for _, b := range f.Batches {
-		for _, record := range b.Records {
-			if b.Transactional {
+		if b.Transactional {
+			for _, record := range b.Records {
 				batch.DeadLetters = append(batch.DeadLetters, deadLetter(l.Topic, l.lease.Partition, record, &Rejection{
 					Reason: Quarantined,
 					Detail: "written in a transaction, which may have been aborted: producers of events must not use transactions",
 				}, now))
-				continue
 			}
-			headers := headersOf(record)
-			d, rejection := Decode(FromKafka(headers, record.Key, record.Value), l.Limits)
+			continue
+		}
+		for i, r := range l.decodeAll(b.Records) {
 			switch {
-			case rejection != nil:
-				batch.DeadLetters = append(batch.DeadLetters, deadLetter(l.Topic, l.lease.Partition, record, rejection, now))
-			case d.Outcome == Ignored:
+			case r.rejection != nil:
+				batch.DeadLetters = append(batch.DeadLetters, deadLetter(l.Topic, l.lease.Partition, b.Records[i], r.rejection, now))
+			case r.ignored:
 				ignored++
 			default:
-				batch.Deliveries = append(batch.Deliveries, store.Delivery{
-					Topic: l.Topic, Partition: l.lease.Partition, Offset: record.Offset, Key: record.Key,
-					Headers: headers, Raw: record.Value, ContentHash: d.ContentHash, Event: d.Event,
-				})
+				batch.Deliveries = append(batch.Deliveries, r.delivery)
 			}
 		}
 	}
 	if err := l.accept(ctx, batch, ignored); err != nil {
 		return err
 	}
+	l.last.note(f)
 	l.Status.fetched(l.lease.Partition, l.next, f.End, l.Now())
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -125,6 +126,9 @@ type runner struct {
 	client     *kafka.Client
 	cancel     context.CancelCauseFunc
 	partitions int // of the topic, when last seen; -1: never. Written by one watcher at a time
+
+	mu           sync.Mutex
+	fingerprints map[int]*fingerprint // by partition
 }
 
 // A fatalError ends Run.

@@ -20,39 +20,85 @@ const (
 	maxNumberBytes = 40
 )
 
-// scan reads a JSON value once, before anything is decoded from it, and refuses
-// what two parsers could understand in two ways or what costs too much: duplicate
-// names and names that differ only in case, invalid UTF-8, trailing bytes, deep
-// nesting, huge numbers, too many members. The root must be an object. All of this
-// is Malformed.
-func scan(data []byte, at string, l Limits) *Rejection {
-	refuse := func(path jsontext.Pointer, format string, args ...any) *Rejection {
-		return &Rejection{Reason: Malformed, Path: join(at, path), Detail: fmt.Sprintf(format, args...)}
+// vocabulary is every name that customData.assay knows, by its lower case, and the
+// name of assay itself: objects that stay open for others, where a slip of the
+// shift key would pass for somebody else's name.
+var vocabulary = func() map[string]string {
+	m := map[string]string{}
+	for _, name := range []string{
+		"assay", "deploymentId", "namespace", "mode", "strategy", "phase", "step", "index", "total", "weight", "canary", "baseline",
+		"version", "selector", "startedAt", "warmup", "maxDuration", "policyRef", "changeId", "callbackUrl", "labels",
+	} {
+		m[strings.ToLower(name)] = name
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(data)) // refuses duplicates and invalid UTF-8
+	return m
+}()
+
+// scanned tells decoders that scan has looked for duplicates already.
+var scanned = jsontext.AllowDuplicateNames(true)
+
+// A scanner reads a JSON value once, before anything is decoded from it.
+type scanner struct {
+	at      string // what paths begin with
+	limits  Limits
+	members int
+	// Of the open objects and arrays, one after the other: the names seen so far, in
+	// lower case and as they were written.
+	names  []spelling
+	frames []frame
+	slips  bool // some name is one of the vocabulary but for its case
+}
+
+type spelling struct{ lower, written string }
+
+type frame struct {
+	first int            // of its names
+	index map[string]int // of many names, by lower case
+}
+
+// manyNames is where looking through all names of an object costs more than a map.
+const manyNames = 24
+
+// scan refuses what two parsers could understand in two ways or what costs too
+// much: duplicate names and names that differ only in case, invalid UTF-8, trailing
+// bytes, deep nesting, huge numbers, too many members. The root must be an object.
+// All of this is Malformed. It reports whether a name may be misspelt.
+func scan(data []byte, at string, l Limits) (slips bool, rejection *Rejection) {
+	s := scanner{at: at, limits: l, names: make([]spelling, 0, 32), frames: make([]frame, 0, 8)}
+	rejection = s.scan(data)
+	return s.slips, rejection
+}
+
+func (s *scanner) refuse(path jsontext.Pointer, format string, args ...any) *Rejection {
+	return &Rejection{Reason: Malformed, Path: join(s.at, path), Detail: fmt.Sprintf(format, args...)}
+}
+
+func (s *scanner) scan(data []byte) *Rejection {
+	// Invalid UTF-8 is refused by the decoder; duplicates are found with the names
+	// that differ only in case, once for all who decode the value later.
+	d := jsontext.NewDecoder(bytes.NewBuffer(data), scanned)
 	switch kind := d.PeekKind(); kind {
 	case 'n', '[', '"', '0', 't', 'f':
-		return refuse("", "the value must be a JSON object, not %s", kindName(kind))
+		return s.refuse("", "the value must be a JSON object, not %s", kindName(kind))
 	}
-	var folded []map[string]string // of each open object: names in lower case, as they were written
-	members := 0
 	for {
 		// The names of an object and its values take turns.
 		container, n := d.StackIndex(d.StackDepth())
 		token, err := d.ReadToken()
 		if err != nil {
-			return syntaxFault(err, at)
+			return syntaxFault(err, s.at)
 		}
 		switch token.Kind() {
 		case '{', '[':
-			if folded = append(folded, nil); len(folded) > l.MaxDepth {
-				return refuse("", "nested deeper than %d", l.MaxDepth)
+			if s.frames = append(s.frames, frame{first: len(s.names)}); len(s.frames) > s.limits.MaxDepth {
+				return s.refuse("", "nested deeper than %d", s.limits.MaxDepth)
 			}
 		case '}', ']':
-			folded = folded[:len(folded)-1]
-			if len(folded) == 0 {
+			last := len(s.frames) - 1
+			s.names, s.frames = s.names[:s.frames[last].first], s.frames[:last]
+			if last == 0 {
 				if rest := bytes.TrimLeft(data[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
-					return refuse("", "%d bytes after the JSON value", len(rest))
+					return s.refuse("", "%d bytes after the JSON value", len(rest))
 				}
 				return nil
 			}
@@ -60,31 +106,66 @@ func scan(data []byte, at string, l Limits) *Rejection {
 			if container != '{' || n%2 != 0 {
 				break // a value
 			}
-			if members++; members > l.MaxMembers {
-				return refuse(d.StackPointer(), "more than %d members", l.MaxMembers)
+			if text := s.name(token.String()); text != "" {
+				return s.refuse(d.StackPointer(), "%s", text)
 			}
-			name := token.String()
-			if strings.ContainsRune(name, 0) {
-				return refuse(d.StackPointer(), "a name with a NUL")
-			}
-			names := folded[len(folded)-1]
-			if names == nil {
-				names = map[string]string{}
-				folded[len(folded)-1] = names
-			}
-			lower := strings.ToLower(name)
-			if other, ok := names[lower]; ok {
-				return refuse(d.StackPointer(), "%q and %q differ only in case", other, name)
-			}
-			names[lower] = name
 		case '0':
 			text := token.String()
 			v, err := strconv.ParseFloat(text, 64)
 			if err != nil || math.Abs(v) > maxNumber || len(text) > maxNumberBytes {
-				return refuse(d.StackPointer(), "a number beyond %g", maxNumber)
+				return s.refuse(d.StackPointer(), "a number beyond %g", maxNumber)
 			}
 		}
 	}
+}
+
+// name notes a member of the innermost object and returns what is wrong with it.
+func (s *scanner) name(name string) (fault string) {
+	if s.members++; s.members > s.limits.MaxMembers {
+		return fmt.Sprintf("more than %d members", s.limits.MaxMembers)
+	}
+	if strings.ContainsRune(name, 0) {
+		return "a name with a NUL"
+	}
+	lower := strings.ToLower(name)
+	f := &s.frames[len(s.frames)-1]
+	if other, ok := s.seen(f, lower); ok {
+		if other == name {
+			return "a member with this name twice"
+		}
+		return fmt.Sprintf("%q and %q differ only in case", other, name)
+	}
+	if f.index != nil {
+		f.index[lower] = len(s.names)
+	}
+	s.names = append(s.names, spelling{lower, name})
+	if meant, ok := vocabulary[lower]; ok && meant != name {
+		s.slips = true
+	}
+	return ""
+}
+
+func (s *scanner) seen(f *frame, lower string) (written string, ok bool) {
+	mine := s.names[f.first:]
+	if f.index == nil && len(mine) >= manyNames {
+		f.index = make(map[string]int, 2*manyNames)
+		for i, n := range mine {
+			f.index[n.lower] = f.first + i
+		}
+	}
+	if f.index != nil {
+		i, ok := f.index[lower]
+		if !ok {
+			return "", false
+		}
+		return s.names[i].written, true
+	}
+	for _, n := range mine {
+		if n.lower == lower {
+			return n.written, true
+		}
+	}
+	return "", false
 }
 
 func kindName(k jsontext.Kind) string {
@@ -109,9 +190,6 @@ func syntaxFault(err error, at string) *Rejection {
 	case errors.As(err, &syntax):
 		r.Path = join(at, syntax.JSONPointer)
 		r.Detail = fmt.Sprintf("invalid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
-		if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-			r.Detail = "a member with this name twice"
-		}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		r.Detail = "the JSON value ends early"
 	default:
@@ -126,7 +204,7 @@ func decode(data []byte, into any, at string) *Rejection {
 	if path, found := findNull(data); found {
 		return &Rejection{Reason: Schema, Path: join(at, path), Detail: "null; leave the member out"}
 	}
-	if err := json.Unmarshal(data, into, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(data, into, json.RejectUnknownMembers(true), scanned); err != nil {
 		return semanticFault(err, at)
 	}
 	return nil
@@ -155,7 +233,7 @@ func findNull(data []byte) (jsontext.Pointer, bool) {
 	if !bytes.Contains(data, []byte("null")) {
 		return "", false
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(data))
+	d := jsontext.NewDecoder(bytes.NewBuffer(data), scanned)
 	for {
 		token, err := d.ReadToken()
 		if err != nil {
@@ -175,7 +253,7 @@ func findNull(data []byte) (jsontext.Pointer, bool) {
 // misspelt returns the first name of an open object that is a known one but for
 // its case. Ignoring it as unknown would ignore what the sender meant.
 func misspelt(object jsontext.Value, known ...string) (name, meant string) {
-	d := jsontext.NewDecoder(bytes.NewReader(object))
+	d := jsontext.NewDecoder(bytes.NewBuffer(object), scanned)
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
 		return "", ""
 	}

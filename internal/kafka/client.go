@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -27,6 +29,9 @@ type Client struct {
 	transport *kafkago.Transport
 	conns     *conns
 	sasl      sasl.Mechanism
+
+	mu        sync.Mutex
+	refreshed time.Time
 }
 
 // Connect checks the configuration and returns a client. It does not talk to the
@@ -74,6 +79,18 @@ func (c *Client) Close() {
 	c.transport.CloseIdleConnections()
 }
 
+// Refresh forgets what the client knows of the cluster, so that the next request
+// asks anew: after an error a reader need not wait until the metadata is too old.
+// Requests under way are not disturbed. It does so once a second at most.
+func (c *Client) Refresh() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.refreshed) >= time.Second {
+		c.refreshed = now
+		c.transport.CloseIdleConnections()
+	}
+}
+
 // API returns kafka-go's own client, for administrative requests.
 func (c *Client) API() *kafkago.Client { return c.api }
 
@@ -116,7 +133,7 @@ type GroupOptions struct {
 	ID             string
 	Topics         []string
 	SessionTimeout time.Duration // 10 s when zero
-	Backoff        time.Duration // before another try to join; 250 ms when zero (P: kafka-go waits 5 s)
+	Backoff        time.Duration // before another try to join; 250 ms when zero (kafka-go waits 5 s)
 }
 
 // Group joins a consumer group. kafka-go tries for ever and reports errors
@@ -160,7 +177,7 @@ func IsAuth(err error) bool {
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var hostname x509.HostnameError
-	var alert tls.AlertError
+	var alert *net.OpError // what the broker says of our certificate; crypto/tls has no other type for it
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &invalid) ||
-		errors.As(err, &hostname) || errors.As(err, &alert)
+		errors.As(err, &hostname) || errors.As(err, &alert) && alert.Op == "remote error"
 }

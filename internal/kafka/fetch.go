@@ -121,8 +121,11 @@ func (f *Fetched) add(from int64, batch *protocol.RecordBatch) error {
 		if record.Value, err = bytesOf(r.Value); err != nil {
 			return err
 		}
-		for _, h := range r.Headers {
-			record.Headers = append(record.Headers, Header(h))
+		if len(r.Headers) > 0 {
+			record.Headers = make([]Header, len(r.Headers))
+			for i, h := range r.Headers {
+				record.Headers[i] = Header(h)
+			}
 		}
 		b.Records = append(b.Records, record)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -17,6 +18,9 @@ const maxResponse = 16 << 20
 // maxFrame is the largest fetch response that is read at all: the 1 MiB that is
 // asked for, or one batch of whatever size the broker let in.
 const maxFrame = 64 << 20
+
+// slackBytes is what a response has beside its batches, amply.
+const slackBytes = 4 << 10
 
 const (
 	apiFetch        = 1
@@ -121,14 +125,23 @@ func (g *guard) next() error {
 	if version < minFetchVersion || version > maxFetchVersion {
 		return fmt.Errorf("kafka: fetch version %d: the broker is older than Kafka 0.11", version)
 	}
-	body, err := io.ReadAll(io.LimitReader(g.Conn, int64(size-4))) // grows as it comes
-	if err != nil {
-		return err
+	// What was asked for is read into place; what is larger, as it comes: a length
+	// alone must not cost memory.
+	frame := append(make([]byte, 0, 4+min(size, maxBytes+slackBytes)), head...)
+	for len(frame) < 4+size {
+		if len(frame) == cap(frame) {
+			frame = slices.Grow(frame, min(len(frame), 4+size-len(frame)))
+		}
+		n, err := g.Conn.Read(frame[len(frame):min(cap(frame), 4+size)])
+		frame = frame[:len(frame)+n]
+		if err != nil && len(frame) < 4+size {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
 	}
-	if len(body) < size-4 {
-		return io.ErrUnexpectedEOF
-	}
-	frame, err := inspect(append(head, body...), version)
+	frame, err := inspect(frame, version)
 	if err != nil {
 		return err
 	}
@@ -146,12 +159,17 @@ func inspect(frame []byte, version int16) ([]byte, error) {
 	if version >= 7 {
 		c.skip(2 + 4) // error, session
 	}
-	if c.int32() != 1 { // topics
-		return frame, c.err // none, on an error for the whole request
-	}
-	c.skip(int(c.int16()))
-	if c.int32() != 1 { // partitions
+	topics := c.int32()
+	if topics < 1 { // none, on an error for the whole request
 		return frame, c.err
+	}
+	c.skip(int(c.int16())) // name
+	partitions := c.int32()
+	if partitions < 1 {
+		return frame, c.err
+	}
+	if topics > 1 || partitions > 1 {
+		return nil, errFrame
 	}
 	c.skip(4 + 2 + 8 + 8) // partition, error, high watermark, last stable offset
 	if version >= 5 {

@@ -32,7 +32,7 @@ func hostile(t testing.TB) map[string]struct {
 		want error
 	}
 	return map[string]one{
-		"gzip bomb":     {kafkatest.Bomb(t, compress.Gzip, 64<<20), kafka.ErrInflated},
+		"gzip bomb":                {kafkatest.Bomb(t, compress.Gzip, 64<<20), kafka.ErrInflated},
 		"zstd bomb":                {kafkatest.Bomb(t, compress.Zstd, 64<<20), kafka.ErrInflated},
 		"lz4 bomb":                 {kafkatest.Bomb(t, compress.Lz4, 64<<20), kafka.ErrInflated},
 		"just over the limit":      {kafkatest.Bomb(t, compress.Gzip, kafka.MaxInflated), kafka.ErrInflated},

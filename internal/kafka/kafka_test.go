@@ -2,7 +2,15 @@ package kafka_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -246,5 +254,81 @@ func TestWriterKeepsKeysTogether(t *testing.T) {
 	}
 	if len(used) != 1 || used[0] != 5 {
 		t.Errorf("one key went to partitions with %v records (P17)", used)
+	}
+}
+
+// certificate writes a certificate for 127.0.0.1 that signs itself, and its key.
+func certificate(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "assay test"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	err = errors.Join(os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certFile, keyFile
+}
+
+// The guard is above TLS, and a certificate that is not trusted is a matter for a
+// person.
+func TestTLS(t *testing.T) {
+	certFile, keyFile := certificate(t)
+	server, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"),
+		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	c := kafkatest.Connect(t, kafka.Config{Brokers: cluster.ListenAddrs(), TLS: &kafka.TLS{CAFile: certFile, CertFile: certFile, KeyFile: keyFile}})
+	kafkatest.Send(t, c, "t", 0, kafka.Record{Value: []byte("v")})
+	if f, err := c.Fetch(t.Context(), kafka.Position{Topic: "t"}); err != nil || len(f.Batches) != 1 {
+		t.Errorf("fetch over TLS: %+v, %v", f, err)
+	}
+	kafkatest.SendRaw(t, c, "t", 0, kafkatest.Raw{Count: 5, Payload: []byte("no records")})
+	var bad *kafka.BadBatch
+	if _, err := c.Fetch(t.Context(), kafka.Position{Topic: "t", Offset: 1}); !errors.As(err, &bad) {
+		t.Errorf("a hostile batch over TLS: %v", err)
+	}
+
+	other, _ := certificate(t)
+	for name, config := range map[string]*kafka.TLS{"another authority": {CAFile: other, CertFile: certFile, KeyFile: keyFile}, "no client certificate": {CAFile: certFile}} {
+		c := kafkatest.Connect(t, kafka.Config{Brokers: cluster.ListenAddrs(), TLS: config})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err := c.Partitions(ctx, "t")
+		cancel()
+		if err == nil || !kafka.IsAuth(err) {
+			t.Errorf("%s: %v is not known for what it is", name, err)
+		}
+	}
+	if _, err := kafka.Connect(kafka.Config{Brokers: cluster.ListenAddrs(), TLS: &kafka.TLS{CAFile: keyFile}}); err == nil {
+		t.Error("a key is taken for an authority")
 	}
 }

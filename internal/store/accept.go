@@ -28,6 +28,8 @@ type Delivery struct {
 	Raw         []byte
 	ContentHash string
 	Event       analysis.Event
+
+	prepared *encoded // by Prepare; nil: not yet
 }
 
 // An Outcome says what became of a delivery. The zero value is none.
@@ -124,21 +126,33 @@ func (s *Store) Accept(ctx context.Context, batch Batch) (Accepted, error) {
 // encoded is the part of a delivery that is kept as JSON.
 type encoded struct{ event, headers string }
 
+// Prepare encodes a delivery ahead of Accept, which encodes those that are not
+// prepared. Who has several may prepare them side by side.
+func (d *Delivery) Prepare() error {
+	event, err := json.Marshal(d.Event)
+	if err != nil {
+		return fmt.Errorf("event %s %s: %w", d.Event.Source, d.Event.ID, err)
+	}
+	headers, err := encodeHeaders(d.Headers)
+	if err != nil {
+		return err
+	}
+	d.prepared = &encoded{string(event), headers}
+	return nil
+}
+
 func encodeDeliveries(deliveries []Delivery) ([]encoded, error) {
 	rows := make([]encoded, len(deliveries))
 	for i, delivery := range deliveries {
 		if delivery.Event.Source == "" || delivery.Event.ID == "" {
 			return nil, fmt.Errorf("delivery %d has no source or no id", i)
 		}
-		event, err := json.Marshal(delivery.Event)
-		if err != nil {
-			return nil, fmt.Errorf("event %s %s: %w", delivery.Event.Source, delivery.Event.ID, err)
+		if delivery.prepared == nil {
+			if err := delivery.Prepare(); err != nil {
+				return nil, err
+			}
 		}
-		headers, err := encodeHeaders(delivery.Headers)
-		if err != nil {
-			return nil, err
-		}
-		rows[i] = encoded{string(event), headers}
+		rows[i] = *delivery.prepared
 	}
 	return rows, nil
 }

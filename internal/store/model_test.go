@@ -53,7 +53,7 @@ func (m *model) accept(b Batch) (got Accepted, err error) {
 		outcome := OutcomeDuplicate
 		switch {
 		case row < 0:
-			row, outcome = len(m.inbox), OutcomeAccepted
+			outcome = OutcomeAccepted
 			m.inbox = append(m.inbox, modelRow{row: -1, id: d.Event.ID, hash: d.ContentHash})
 			got.New++
 		case m.inbox[row].hash != d.ContentHash:

@@ -54,19 +54,9 @@ func Topic(name string, partitions int) kafka.Topic {
 // Send writes records to a partition as one batch and returns the first offset.
 func Send(t testing.TB, c *kafka.Client, topic string, partition int, records ...kafka.Record) int64 {
 	t.Helper()
-	list := make([]kafkago.Record, len(records))
-	for i, r := range records {
-		list[i] = kafkago.Record{Key: kafkago.NewBytes(r.Key), Value: kafkago.NewBytes(r.Value)}
-		if r.Value == nil {
-			list[i].Value = nil
-		}
-		for _, h := range r.Headers {
-			list[i].Headers = append(list[i].Headers, protocol.Header(h))
-		}
-	}
-	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+	for start := time.Now(); ; pause(t.Context()) {
 		r, err := c.API().Produce(t.Context(), &kafkago.ProduceRequest{
-			Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll, Records: kafkago.NewRecordReader(list...),
+			Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll, Records: readers(records),
 		})
 		if err == nil {
 			err = r.Error
@@ -81,6 +71,28 @@ func Send(t testing.TB, c *kafka.Client, topic string, partition int, records ..
 			t.Fatalf("produce to %s/%d: %v", topic, partition, err)
 		}
 	}
+}
+
+// readers makes what kafka-go sends; it can be read once.
+func readers(records []kafka.Record) kafkago.RecordReader {
+	list := make([]kafkago.Record, len(records))
+	for i, r := range records {
+		list[i].Key = kafkago.NewBytes(r.Key)
+		if r.Value != nil {
+			list[i].Value = kafkago.NewBytes(r.Value)
+		}
+		for _, h := range r.Headers {
+			list[i].Headers = append(list[i].Headers, protocol.Header(h))
+		}
+	}
+	return kafkago.NewRecordReader(list...)
+}
+
+// pause waits a little before another try.
+func pause(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	<-ctx.Done()
 }
 
 // A Raw is a record batch with every lie that a producer can tell.

@@ -1,0 +1,4 @@
+package kafka
+
+// CheckBatches is for the fuzz target, which builds its batches with kafkatest.
+var CheckBatches = checkBatches
