@@ -118,13 +118,13 @@ func tied(a, b []string) (string, bool) {
 // p, row[j] says whether some text matches those and the first j of q: a star
 // takes nothing, or one more character of the other pattern.
 func overlap(p, q string) bool {
-	left, right := []rune(p), []rune(q)
+	right := []rune(q)
 	row := make([]bool, len(right)+1)
 	row[0] = true
 	for j, b := range right {
 		row[j+1] = row[j] && b == '*'
 	}
-	for _, a := range left {
+	for _, a := range p {
 		diagonal := row[0]
 		row[0] = row[0] && a == '*'
 		for j, b := range right {

@@ -210,7 +210,7 @@ type everyType struct {
 	Free    promconfig.Headers `yaml:"free"`
 	Later   later              `yaml:"later"`
 	Plain   string
-	hidden  string // no key
+	_       string // no key
 	Skipped string `yaml:"-"`
 	inlined `yaml:",inline"`
 }

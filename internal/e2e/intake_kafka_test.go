@@ -205,6 +205,11 @@ func TestIntakeSurvivesABrokerRestart(t *testing.T) {
 	for p := range 3 {
 		b.send(p, fmt.Sprintf("after-%d", p), 40)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("status %+v", status.Snapshot(time.Now()))
+		}
+	})
 	b.inbox(30*time.Second, 240)
 	took := time.Since(back)
 	t.Logf("all events were in the inbox %v after the broker served", took.Round(time.Millisecond))

@@ -58,6 +58,8 @@ type assay struct {
 	dir                          string // of assay.yaml, policies and data
 	web, otlpGRPC, otlpHTTP, bus string // addresses; bus is that of the embedded broker, or the first of the others
 
+	flags []string
+
 	log    *os.File
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
@@ -81,7 +83,7 @@ func prepare(t testing.TB, s setup) *assay {
 	listeners := fmt.Sprintf("listeners:\n  http: %s\n  otlp: {grpc: %s, http: %s}\n", a.web, a.otlpGRPC, a.otlpHTTP)
 	switch {
 	case s.noKafka:
-		listeners += "  kafka: off\n"
+		a.flags = []string{"--kafka", "off"}
 	case len(s.brokers) > 0:
 		a.bus = s.brokers[0]
 		listeners += fmt.Sprintf("kafka: {brokers: [%s]}\n", strings.Join(s.brokers, ", "))
@@ -112,6 +114,13 @@ func prepare(t testing.TB, s setup) *assay {
 	return a
 }
 
+// in lets a subtest own what goes wrong until it ends.
+func (a *assay) in(t *testing.T) {
+	outer := a.t
+	a.t = t
+	t.Cleanup(func() { a.t = outer })
+}
+
 // demoPolicy is the policy of `assay demo`: one SLO of the checkout service.
 func demoPolicy(t testing.TB) string {
 	t.Helper()
@@ -137,7 +146,7 @@ func (a *assay) data(elements ...string) string {
 // start runs the process, with variables added to its environment.
 func (a *assay) start(environment ...string) {
 	a.t.Helper()
-	cmd := exec.Command(program, "serve", "--config", filepath.Join(a.dir, "assay.yaml"))
+	cmd := exec.Command(program, append([]string{"serve", "--config", filepath.Join(a.dir, "assay.yaml")}, a.flags...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = a.dir, a.log, a.log
 	cmd.Env = append(os.Environ(), environment...)
 	exited, started := make(chan struct{}), make(chan error)

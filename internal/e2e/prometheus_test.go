@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 // TestPrometheusScrapesAProgramInTwoVersions deploys two services of a live program
 // whose pods a real Prometheus scrapes each second: orders fails more in its new
 // version, basket does not. The pods are found as they come, by service discovery.
+// A third one, newborn, was never heard of before its deployment.
 func TestPrometheusScrapesAProgramInTwoVersions(t *testing.T) {
 	const (
 		before, after = "2.0.0", "2.1.0"
@@ -34,7 +37,7 @@ func TestPrometheusScrapesAProgramInTwoVersions(t *testing.T) {
   - job_name: program
     scrape_interval: 1s
     file_sd_configs: [{files: [%s], refresh_interval: 1s}]`, discovery.file)})
-	a := serve(t, setup{brokers: []string{broker.Addr}, prometheus: prom.URL, policies: livePolicy("orders") + "---" + livePolicy("basket")})
+	a := serve(t, setup{brokers: []string{broker.Addr}, prometheus: prom.URL, policies: livePolicy("orders") + "---" + livePolicy("basket") + "---" + livePolicy("newborn")})
 
 	for _, service := range []string{"orders", "basket"} {
 		for i := range 3 {
@@ -42,21 +45,36 @@ func TestPrometheusScrapesAProgramInTwoVersions(t *testing.T) {
 		}
 	}
 	discovery.publish()
-	time.Sleep(12 * time.Second) // some scrapes of the baseline, from which its cadence is learned
+	took := eventually(t, time.Minute, "Prometheus has scraped the baseline for a while", func() error {
+		return scraped(prom.URL, before, 6, 8)
+	})
+	t.Logf("Prometheus has eight scrapes of all baseline pods after %v", took.Round(time.Second))
 
 	deployed := time.Now().UTC()
+	// The events declare no share of traffic: it would have to be measured for five
+	// minutes before anything is promoted.
 	for service, rate := range map[string]float64{"orders": worse, "basket": usual} {
 		for i := range 2 {
 			discovery.add(startPod(t, requests, rate), service, after, fmt.Sprintf("%s-canary-%d", service, i))
 		}
+	}
+	discovery.add(startPod(t, requests, usual), "newborn", before, "newborn-0")
+	discovery.add(startPod(t, requests, usual), "newborn", after, "newborn-canary-0")
+	discovery.publish()
+	for _, service := range []string{"orders", "basket", "newborn"} {
 		produce(t, broker.Addr, encode(t, analysis.Event{
 			Source: "/ci/e2e", ID: service, Time: deployed, StartedAt: deployed, Phase: analysis.PhaseStarted, Mode: analysis.Live,
-			DeploymentID: analysis.DeploymentID(service), Step: &analysis.Step{Weight: 0.4, At: deployed},
-			Release: analysis.Release{Environment: "prod", Service: service, Version: after, PreviousVersion: before},
+			DeploymentID: analysis.DeploymentID(service),
+			Release:      analysis.Release{Environment: "prod", Service: service, Version: after, PreviousVersion: before},
 		}))
 	}
-	discovery.publish()
 
+	a.eventually(40*time.Second, "a service that begins with its deployment is planned for", func() error {
+		if v, _ := a.verdict("newborn"); v.PlanDigest == "" || v.ReasonCode == analysis.NothingSeen {
+			return fmt.Errorf("%s: %s", v.ReasonCode, v.Reason)
+		}
+		return nil
+	})
 	for service, want := range map[string]string{"orders": "rollback", "basket": "promote"} {
 		v, _ := a.final(service, 100*time.Second)
 		t.Logf("%s: %s after %v of its own time, told after %v: %s", service, v.Verdict, v.AsOf.Sub(deployed).Round(time.Second), v.IssuedAt.Sub(deployed).Round(time.Second), v.Reason)
@@ -68,6 +86,26 @@ func TestPrometheusScrapesAProgramInTwoVersions(t *testing.T) {
 	published(t, broker.Addr, 2)
 	a.stop()
 	a.verifyAudit()
+}
+
+// scraped reports whether Prometheus has so many scrapes of so many pods of a version.
+func scraped(server, version string, pods, scrapes int) error {
+	query := fmt.Sprintf(`count(count_over_time(http_requests_total{code="200",service_version=%q}[1m]) >= %d)`, version, scrapes)
+	res, err := web.Get(server + "/api/v1/query?query=" + url.QueryEscape(query))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Data struct{ Result []struct{ Value [2]any } }
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return err
+	}
+	if r := answer.Data.Result; len(r) != 1 || r[0].Value[1] != strconv.Itoa(pods) {
+		return fmt.Errorf("pods with so many scrapes: %v, want %d", r, pods)
+	}
+	return nil
 }
 
 // livePolicy promises 99 % to a service and decides within a minute and a half.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/sources/otlp"
 	"github.com/release-assay/assay/sources/replay"
 )
@@ -48,10 +49,21 @@ func historyOf(from, to float64) analysis.HistoryQuery {
 }
 
 // Minutes that were summed long ago, minutes of raw samples and the seam between
-// them say the same as the plain rule, whatever the temporality.
+// them say the same as the plain rule.
 func TestHistoryOutlivesRawSamples(t *testing.T) {
+	for _, starts := range []bool{true, false} {
+		t.Run(fmt.Sprintf("starts known %v", starts), func(t *testing.T) { testHistory(t, starts) })
+	}
+}
+
+func testHistory(t *testing.T, starts bool) {
 	const hours = 5
 	rec := shop(hours)
+	if !starts {
+		for i := range rec.Pods {
+			rec.Pods[i].Starts = nil
+		}
+	}
 	plain, err := replay.New(rec)
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +74,7 @@ func TestHistoryOutlivesRawSamples(t *testing.T) {
 	}
 	inProcess(t, source, requestsOf(rec, cumulativeSum))
 	for _, q := range []analysis.HistoryQuery{historyOf(0, hours*3600), historyOf(3600, 7200), historyOf(30, 3*3600+59), historyOf(hours*3600-900, hours*3600-1)} {
-		got, err := source.History(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := plain.History(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got, want := minutesOf(t, source, q), minutesOf(t, plain, q)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%v to %v: %d minutes, want %d, first difference %s", q.From, q.To, len(got), len(want), firstDifference(got, want))
 		}
@@ -80,15 +85,22 @@ func TestHistoryOutlivesRawSamples(t *testing.T) {
 	if stats := source.Stats(); stats.Series != 0 || stats.Resources != 3 {
 		t.Errorf("got %+v, want sums only", stats)
 	}
-	q := historyOf(2*3600, 3*3600)
-	got, err := source.History(t.Context(), q)
-	if err != nil || len(got) == 0 {
-		t.Errorf("got %d minutes, %v, want the history kept", len(got), err)
+	if got := minutesOf(t, source, historyOf(2*3600, 3*3600)); len(got) == 0 {
+		t.Error("the history is gone")
 	}
 	source.Evict(at(hours*3600 + 49*3600))
 	if stats := source.Stats(); stats.Resources != 0 || stats.Services != 0 {
 		t.Errorf("got %+v, want nothing kept", stats)
 	}
+}
+
+func minutesOf(t *testing.T, source sources.Source, q analysis.HistoryQuery) []analysis.MinuteSum {
+	t.Helper()
+	sums, err := source.History(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sums
 }
 
 func firstDifference(got, want []analysis.MinuteSum) string {
@@ -102,14 +114,25 @@ func firstDifference(got, want []analysis.MinuteSum) string {
 
 func TestSignalsThatAreNotTracked(t *testing.T) {
 	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
-	inProcess(t, source, requestsOf(shop(2), cumulativeSum))
-	got, err := source.History(t.Context(), historyOf(0, 7200))
+	rec := shop(2)
+	inProcess(t, source, requestsOf(rec, cumulativeSum))
+	plain, err := replay.New(rec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is kept raw, and no minute whose beginning is not.
+	got := minutesOf(t, source, historyOf(0, 7200))
 	if len(got) == 0 || got[0].Minute.Before(at(3600)) || got[0].Minute.After(at(5400)) {
-		t.Errorf("got %d minutes from %v, want those of the last half hour or a little more", len(got), got[0].Minute)
+		t.Fatalf("got %d minutes, want those of the last half hour or a little more", len(got))
+	}
+	// No minute is told by half of its samples. Pods are trimmed at different times.
+	all := map[string]analysis.MinuteSum{}
+	for _, sum := range minutesOf(t, plain, historyOf(0, 7200)) {
+		all[sum.Pod+sum.Minute.String()] = sum
+	}
+	for _, sum := range got {
+		if want := all[sum.Pod+sum.Minute.String()]; sum != want {
+			t.Errorf("got %+v, want %+v", sum, want)
+		}
 	}
 	// Tracked from now on, then not any more.
 	if err := source.Track([]analysis.Signal{errorsOfRequests()}); err != nil {
@@ -141,6 +164,35 @@ func TestFoldsThatAreNoLongerKept(t *testing.T) {
 	late := exportOf("pod-0", cumulativeSum, point{at: 600.5, status: "200", v: 1})
 	if got := push(t, source, late); got.Dropped(otlp.DropLate) != 1 {
 		t.Errorf("got %+v, want one late point", got)
+	}
+}
+
+// A minute that was summed stays as it is: what comes for it is late, even while
+// raw samples around it are still kept.
+func TestSummedMinutesStay(t *testing.T) {
+	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
+	if err := source.Track([]analysis.Signal{errorsOfRequests()}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		push(t, source, exportOf("a", cumulativeSum, point{at: float64(15 * i), status: "200", v: float64(10 * i)}))
+	}
+	// The one trim, at 2400 s, summed up to 600 s and kept the raw samples of then.
+	late := 0
+	for i := range 200 {
+		outcome := push(t, source, exportOf("a", cumulativeSum, point{at: float64(15*i) + 7, status: "500", v: float64(i)}))
+		late += outcome.Dropped(otlp.DropLate)
+	}
+	sums := minutesOf(t, source, historyOf(0, 3000))
+	withErrors := 0
+	for _, sum := range sums {
+		if sum.Bad > 0 {
+			withErrors++
+		}
+	}
+	// 4 late samples a minute before the seam, none after it.
+	if len(sums) != 50 || late == 0 || withErrors != 50-late/4 {
+		t.Errorf("%d minutes, %d with errors, %d late samples", len(sums), withErrors, late)
 	}
 }
 

@@ -318,6 +318,22 @@ func TestStartTimes(t *testing.T) {
 			},
 			want: "a: 1 of 13 (1)", podStart: 2,
 		},
+		{
+			// The second start is that of the same restart, not another one: what came
+			// back first must not count twice.
+			name: "some series know their start, and come back one by one",
+			points: []point{
+				{at: -5, start: -900, status: "200", v: 50},
+				{at: -5, start: -900, status: "404", v: 50},
+				{at: -5, status: "500", v: 50},
+				{at: 5, start: 2, status: "200", v: 20},
+				{at: 5, status: "500", v: 1},
+				{at: 14, start: 2, status: "200", v: 30},
+				{at: 14, start: 9, status: "404", v: 4},
+				{at: 14, status: "500", v: 1},
+			},
+			want: "a: 1 of 35 (2)", podStart: 2,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
