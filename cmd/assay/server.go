@@ -157,7 +157,7 @@ func (s *server) openSources(policies config.Policies) (map[string]sources.Sourc
 			o, err := otlp.New(c)
 			errs = append(errs, err)
 			if err == nil {
-				o.Track(trackedSignals(policies, name))
+				errs = append(errs, o.Track(trackedSignals(policies, name)))
 				s.otlp, table[name] = o, o
 			}
 		case config.KindPrometheus:
