@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/promql"
 )
 
 // A metricSource is one counter of a ratioMetric: where it is asked for, and a
@@ -111,7 +112,7 @@ func (m metricSource) selector(d *document, path string, sources Sources) (*anal
 			d.fail(join(spec, "query"), "must not be empty")
 			return nil, source.Name
 		}
-		s, err := parseSelector(p.Query)
+		s, err := promql.Counter(p.Query)
 		if err != nil {
 			d.fail(join(spec, "query"), "%v", err)
 		}

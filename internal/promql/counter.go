@@ -1,4 +1,9 @@
-package config
+// Package promql reads the PromQL that people write down for their service: of an
+// expression that counts events it keeps the counter, and refuses everything else
+// with the node named. It evaluates nothing, asks nobody, and knows neither
+// cohorts nor files: package sources/prometheus binds cohorts to what is read
+// here, and package internal/config says in which file it stood.
+package promql
 
 import (
 	"errors"
@@ -14,10 +19,11 @@ import (
 // maxQuery bounds the text of a query.
 const maxQuery = 16 << 10
 
-// parseSelector reduces a PromQL query to the one counter that it selects. Assay
+// Counter reduces a PromQL expression to the one counter that it selects. Assay
 // fetches raw samples and computes deltas, resets and coverage itself, so that a
-// query is a bare selector; everything around one is refused by name.
-func parseSelector(query string) (*analysis.Selector, error) {
+// query is a bare selector; everything around one is refused by name. Errors name
+// the column of the query.
+func Counter(query string) (*analysis.Selector, error) {
 	if len(query) > maxQuery {
 		return nil, fmt.Errorf("is longer than %d bytes", maxQuery)
 	}
