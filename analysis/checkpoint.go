@@ -21,6 +21,8 @@ type objectiveRecord struct {
 	Next        Fold
 	Folds       int
 	Missing     Code
+	Why         string
+	Skew        Duration
 	Coverage    [2]coverageRecord
 	Identity    [2]armIdentity
 	Recent      []recentRecord
@@ -32,16 +34,16 @@ type objectiveRecord struct {
 // coverageRecord is an armCoverage without its maps, which gob writes in no fixed
 // order.
 type coverageRecord struct {
-	Pods                              []podRecord
-	Counts                            []podCountRecord
-	Expected, Received, LastFold, Now int
-	Exposure                          float64
+	Pods, Left                               []podRecord
+	Counts                                   []podCountRecord
+	Expected, Received, LastFold, Now, Usual int
+	Exposure                                 float64
 }
 
-// podRecord is a pod and the number of the last fold with a sample of it.
+// podRecord is a pod and what is known of it.
 type podRecord struct {
 	Pod  string
-	Last int
+	Seen podSeen
 }
 
 // podCountRecord is in how many folds so many pods reported.
@@ -66,7 +68,7 @@ func (s *State) Snapshot() ([]byte, error) {
 			return nil, fmt.Errorf("checkpoint of objective %q: %w", o.o.Name, err)
 		}
 		rec := objectiveRecord{
-			Next: o.next, Folds: o.folds, Missing: o.missing, Identity: o.identity.Arms,
+			Next: o.next, Folds: o.folds, Missing: o.missing, Why: o.why, Skew: o.skew, Identity: o.identity.Arms,
 			EnvLeft: o.env.left, Accumulator: acc,
 		}
 		for a := range o.coverage {
@@ -107,7 +109,7 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 			return nil, fmt.Errorf("checkpoint of objective %q: %w", o.o.Name, err)
 		}
 		o.next, o.folds, o.identity.Arms = rec.Next, rec.Folds, rec.Identity
-		o.missing = rec.Missing
+		o.missing, o.why, o.skew = rec.Missing, rec.Why, rec.Skew
 		o.next.Start, o.next.End = o.next.Start.UTC(), o.next.End.UTC()
 		for a := range o.coverage {
 			o.coverage[a] = rec.Coverage[a].restore()
@@ -129,9 +131,12 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 }
 
 func (c *armCoverage) record() coverageRecord {
-	r := coverageRecord{Expected: c.Expected, Received: c.Received, LastFold: c.LastFold, Now: c.Now, Exposure: c.Exposure}
+	r := coverageRecord{Expected: c.Expected, Received: c.Received, LastFold: c.LastFold, Now: c.Now, Usual: c.Usual, Exposure: c.Exposure}
 	for _, pod := range slices.Sorted(maps.Keys(c.Pods)) {
 		r.Pods = append(r.Pods, podRecord{pod, c.Pods[pod]})
+	}
+	for _, pod := range slices.Sorted(maps.Keys(c.Left)) {
+		r.Left = append(r.Left, podRecord{pod, c.Left[pod]})
 	}
 	for _, pods := range slices.Sorted(maps.Keys(c.PodCount)) {
 		r.Counts = append(r.Counts, podCountRecord{pods, c.PodCount[pods]})
@@ -141,9 +146,12 @@ func (c *armCoverage) record() coverageRecord {
 
 func (r *coverageRecord) restore() armCoverage {
 	c := newArmCoverage()
-	c.Expected, c.Received, c.LastFold, c.Now, c.Exposure = r.Expected, r.Received, r.LastFold, r.Now, r.Exposure
+	c.Expected, c.Received, c.LastFold, c.Now, c.Usual, c.Exposure = r.Expected, r.Received, r.LastFold, r.Now, r.Usual, r.Exposure
 	for _, p := range r.Pods {
-		c.Pods[p.Pod] = p.Last
+		c.Pods[p.Pod] = p.Seen
+	}
+	for _, p := range r.Left {
+		c.Left[p.Pod] = p.Seen
 	}
 	for _, n := range r.Counts {
 		c.PodCount[n.Pods] = n.Folds

@@ -77,8 +77,9 @@ func percent(x, n float64) string {
 	return fmt.Sprintf("%.3g%%", 100*x/n)
 }
 
-// safety is good when every critical objective is shown within its margin now and
-// none has broken of late. No critical objective proves nothing.
+// safety is good when every critical objective is shown within its margin now, none
+// has broken of late and each is still measured: what was safe and serves nothing any
+// more is not known to be safe. No critical objective proves nothing.
 func (s *State) safety() Check {
 	bar := math.Log(1 / s.plan.AlphaPromote)
 	var open []*objectiveState
@@ -102,6 +103,9 @@ func (s *State) safety() Check {
 				if c, broke := o.lateBreak(); broke {
 					return c
 				}
+				if o.recent.canaryIdle() {
+					return Check{Undecided, NoTraffic, fmt.Sprintf("%s: safe so far, but the canary served nothing in its last %d folds of %v", o.o.Name, staleAfter, o.o.Cadence.D())}
+				}
 			}
 		}
 		return Check{Good, AllSafe, s.safeSentence()}
@@ -119,6 +123,8 @@ func (s *State) safety() Check {
 		return Check{Undecided, Underpowered, s.underpoweredSentence(o, need)}
 	case o.coverage[1].Exposure == 0 && s.coverage().State == Good:
 		return Check{Undecided, NoTraffic, fmt.Sprintf("%s: the canary reports, but served nothing", o.o.Name)}
+	case o.recent.canaryIdle():
+		return Check{Undecided, NoTraffic, fmt.Sprintf("%s: not shown safe, and the canary serves nothing any more", o.o.Name)}
 	}
 	return Check{Undecided, Collecting, fmt.Sprintf("%s: safety evidence %.3g of %.0f (%.0f canary requests)%s",
 		o.o.Name, math.Exp(min(o.last.logSafety, 700)), 1/s.plan.AlphaPromote, n.CanaryExposure, stillNeeded(need))}
@@ -189,9 +195,7 @@ func (s *State) coverage() Check {
 		if o.folds > 0 {
 			c = coverageCheck(o.o, o.folds, &o.coverage, o.missing, s.seen)
 		}
-		if c.State != Good && (o.missing == SourceRejected || o.missing == MisconfiguredQuery) {
-			c.Code, c.Reason = o.missing, o.o.Name+": "+o.o.Signal.Source+" refuses the question or answers it wrongly; "+c.Reason
-		}
+		c = o.because(c)
 		if first {
 			out, first = c, false
 		} else {
@@ -199,6 +203,33 @@ func (s *State) coverage() Check {
 		}
 	}
 	return out
+}
+
+// because gives a coverage that is not good the reason that the newest fold taught
+// nothing, where there is one that asking again does not mend, and tells a canary
+// without requests from one without telemetry.
+func (o *objectiveState) because(c Check) Check {
+	if c.State == Good {
+		return c
+	}
+	said := o.why
+	if said != "" {
+		said = ": " + said
+	}
+	switch o.missing {
+	case SourceRejected:
+		c.Code, c.Reason = o.missing, o.o.Name+": the question is refused"+said
+	case MisconfiguredQuery:
+		c.Code, c.Reason = o.missing, o.o.Name+": the answer cannot be meant"+said
+	case ClockSkew:
+		c.Code, c.Reason = o.missing, o.skewSentence()
+	case TelemetryPartial:
+		c.Code, c.Reason = o.missing, fmt.Sprintf("%s: %s says that its answer is partial%s", o.o.Name, o.o.Signal.Source, said)
+	}
+	if c.Code == CanaryTelemetryMissing && o.recent.canaryAlive() {
+		c.Code, c.Reason = NoTraffic, o.o.Name+": the canary's pods report, but count no requests"
+	}
+	return c
 }
 
 // Uncovered reports whether some arm of some objective was never heard of, so
@@ -333,6 +364,9 @@ func (s *State) Warnings() []string {
 		o := &s.objectives[i]
 		if o.o.BaselineOverSLO {
 			out = append(out, fmt.Sprintf("%s: %s breached its SLO before the deployment already", BaselineOverSLO, o.o.Name))
+		}
+		if o.skew.D().Abs() > skewWarned {
+			out = append(out, fmt.Sprintf("%s: %s", ClockSkew, o.skewSentence()))
 		}
 	}
 	return out

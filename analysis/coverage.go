@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"time"
 )
 
 // The rules of coverage (statistics 2.3).
@@ -16,38 +17,60 @@ const (
 // expected three cadences after its last one only if others of its arm report (it
 // left); while a whole arm is silent its pods stay expected, so that an outage
 // lowers the coverage of both arms and of a single one alike.
+//
+// Whether a pod left or its telemetry did, silence does not tell. A pod that came
+// with the deployment and was not replaced is therefore missed as soon as it has
+// been silent for longer than it was heard.
 type armCoverage struct {
-	Pods     map[string]int // pod -> number of the last fold with a sample
+	Pods     map[string]podSeen // that are expected
+	Left     map[string]podSeen // that came with the deployment, fell silent and were not replaced
 	Expected int
 	Received int
 	LastFold int         // number of the last fold with any sample, 0: none
 	Now      int         // pods that reported in the newest fold
 	PodCount map[int]int // pods reporting -> folds, over folds with data
+	Usual    int         // the largest median of them so far, so that an outage does not become the usual
 	Exposure float64
 }
 
+// podSeen is what is known of a pod that reported.
+type podSeen struct {
+	Last  int  // number of the last fold with a sample
+	Folds int  // with a sample
+	Peers int  // pods of the arm that reported then, itself included
+	Old   bool // it ran before the deployment
+}
+
 func newArmCoverage() armCoverage {
-	return armCoverage{Pods: map[string]int{}, PodCount: map[int]int{}}
+	return armCoverage{Pods: map[string]podSeen{}, Left: map[string]podSeen{}, PodCount: map[int]int{}}
 }
 
 // fold takes in which pods reported in fold k (counted from 1). The rows are of
 // this arm only.
-func (c *armCoverage) fold(k int, rows []ArmRow) {
+func (c *armCoverage) fold(k int, rows []ArmRow, deployed time.Time) {
 	reporting := 0
 	for i := range rows { // sorted by pod; one with several versions has several rows
 		if rows[i].Received > 0 && !(i > 0 && rows[i-1].Pod == rows[i].Pod && rows[i-1].Received > 0) {
 			reporting++
 		}
 	}
-	for pod, last := range c.Pods {
-		if k-last > staleAfter && reporting > 0 && !reports(rows, pod) {
+	for pod, p := range c.Pods {
+		if k-p.Last > staleAfter && reporting > 0 && !reports(rows, pod) {
 			delete(c.Pods, pod) // it left
+			if !p.Old {
+				c.Left[pod] = p
+			}
 		}
 	}
 	for i := range rows {
 		if rows[i].Received > 0 {
-			c.Pods[rows[i].Pod] = k
+			c.saw(&rows[i], k, reporting, deployed)
 			c.Exposure += rows[i].Exposure
+		}
+	}
+	for pod, p := range c.Left {
+		if reporting >= p.Peers {
+			delete(c.Left, pod) // it was replaced
 		}
 	}
 	c.Expected += len(c.Pods)
@@ -56,6 +79,47 @@ func (c *armCoverage) fold(k int, rows []ArmRow) {
 	if reporting > 0 {
 		c.LastFold = k
 		c.PodCount[reporting]++
+		if k >= staleAfter {
+			c.Usual = max(c.Usual, c.medianPods())
+		}
+	}
+}
+
+// saw takes in a row with a sample. What a baseline pod of unknown start is: old.
+func (c *armCoverage) saw(r *ArmRow, k, reporting int, deployed time.Time) {
+	p, known := c.Pods[r.Pod]
+	if !known {
+		p, known = c.Left[r.Pod]
+		delete(c.Left, r.Pod)
+	}
+	if !known {
+		p.Old = r.PodStart.Before(deployed) && (r.Arm == Baseline || !r.PodStart.IsZero())
+	}
+	if p.Last != k { // a pod with several versions has several rows
+		p.Folds++
+	}
+	p.Last, p.Peers = k, reporting
+	c.Pods[r.Pod] = p
+}
+
+// lost returns a pod whose silence at the end of fold k outlasts what was heard of
+// it, the first by name; "" where there is none.
+func (c *armCoverage) lost(k int) string {
+	first := ""
+	for pod, p := range c.Left {
+		if k-p.Last > p.Folds && (first == "" || pod < first) {
+			first = pod
+		}
+	}
+	return first
+}
+
+// ramp takes in a ramp step: where replicas make the weights, the baseline shrinks
+// with its share of the traffic.
+func (c *armCoverage) ramp(shareBefore, shareAfter float64) {
+	if shareBefore > 0 && shareAfter < shareBefore {
+		c.Usual = int(float64(c.Usual) * shareAfter / shareBefore)
+		clear(c.PodCount)
 	}
 }
 
@@ -99,6 +163,8 @@ func coverageCheck(o *PlannedObjective, k int, arms *[2]armCoverage, missing Cod
 	switch {
 	case b.Expected == 0 && c.Expected == 0 && missing == SourceUnavailable:
 		return Check{Missing, TelemetryOutage, fmt.Sprintf("%s: %s has not answered since the deployment", o.Name, o.Signal.Source)}
+	case b.Expected == 0 && c.Expected == 0 && o.History.HourTotal > 0:
+		return Check{Missing, TelemetryOutage, fmt.Sprintf("%s: no sample of either version since the deployment, the baseline reported before; seen: %s", o.Name, nobody)}
 	case b.Expected == 0 && c.Expected == 0:
 		return Check{Missing, NothingSeen, fmt.Sprintf("%s: no sample of either version yet; seen: %s", o.Name, nobody)}
 	case c.Expected == 0:
@@ -123,8 +189,11 @@ func coverageCheck(o *PlannedObjective, k int, arms *[2]armCoverage, missing Cod
 		if got := float64(v.Received) / float64(v.Expected); got < coverageNeeded {
 			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %.0f%% of the %s's samples came (%d of %d), %.0f%% are needed", o.Name, 100*got, a, v.Received, v.Expected, 100*coverageNeeded)}
 		}
-		if median := v.medianPods(); 2*v.Now < median {
-			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %d pods of the %s report, usually %d do", o.Name, v.Now, a, median)}
+		if usual := max(v.Usual, v.medianPods()); 2*v.Now < usual {
+			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %d pods of the %s report, usually %d do", o.Name, v.Now, a, usual)}
+		}
+		if pod := v.lost(k); pod != "" {
+			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: pod %s of the %s fell silent after %d samples and was not replaced", o.Name, pod, a, v.Left[pod].Folds)}
 		}
 	}
 	return Check{State: Good}

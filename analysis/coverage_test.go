@@ -20,7 +20,7 @@ func pods(arm Arm, n int) []ArmRow {
 func covered(perFold ...int) armCoverage {
 	c := newArmCoverage()
 	for k, n := range perFold {
-		c.fold(k+1, pods(Canary, n))
+		c.fold(k+1, pods(Canary, n), testStart)
 	}
 	return c
 }
@@ -62,16 +62,16 @@ func TestTwoRowsOfAPodAreOnePod(t *testing.T) {
 	c := newArmCoverage()
 	a, b := row(Canary, "c", 0, 10), row(Canary, "c", 0, 5)
 	b.Version = "1.4.9"
-	c.fold(1, []ArmRow{a, b})
+	c.fold(1, []ArmRow{a, b}, testStart)
 	if c.Expected != 1 || c.Received != 1 || c.Now != 1 || c.Exposure != 15 {
 		t.Errorf("%+v", c)
 	}
-	c.fold(2, []ArmRow{a, row(Canary, "d", 0, 1)})
+	c.fold(2, []ArmRow{a, row(Canary, "d", 0, 1)}, testStart)
 	if c.Received != 3 {
 		t.Errorf("two pods with a row each: received %d, want 3", c.Received)
 	}
 	a.Received = 0
-	c.fold(3, []ArmRow{a, b})
+	c.fold(3, []ArmRow{a, b}, testStart)
 	if c.Received != 4 {
 		t.Errorf("one of two rows has a sample: received %d, want 4", c.Received)
 	}
@@ -80,17 +80,17 @@ func TestTwoRowsOfAPodAreOnePod(t *testing.T) {
 // A pod that is fresh by other series alone sent no sample of this signal.
 func TestFreshIsNotReceived(t *testing.T) {
 	c := newArmCoverage()
-	c.fold(1, []ArmRow{{Arm: Canary, Pod: "c", Fresh: true}})
+	c.fold(1, []ArmRow{{Arm: Canary, Pod: "c", Fresh: true}}, testStart)
 	if c.Expected != 0 || c.Received != 0 || c.LastFold != 0 || c.Now != 0 {
 		t.Errorf("%+v", c)
 	}
 	// Nor does it keep a pod expected that stopped sending this signal.
 	for k := 2; k <= 6; k++ {
-		c.fold(k, pods(Canary, 2))
+		c.fold(k, pods(Canary, 2), testStart)
 	}
 	fresh := append(pods(Canary, 1), ArmRow{Arm: Canary, Pod: "canary-1", Fresh: true})
 	for k := 7; k <= 12; k++ {
-		c.fold(k, fresh)
+		c.fold(k, fresh, testStart)
 	}
 	if c.Expected-c.Received != 3 {
 		t.Errorf("%d of %d samples, want three missed", c.Received, c.Expected)
@@ -155,9 +155,15 @@ func TestCoverageCheck(t *testing.T) {
 	}
 }
 
-// A source that never answered is an outage; one that answered "nothing" is not.
+// A source that never answered is an outage, and so is one that answers "nothing"
+// of a baseline that it knew before; of one that it never knew it is not.
 func TestNothingSeenOrNothingAnswered(t *testing.T) {
-	s := testState(t)
+	known := testState(t)
+	foldRows(t, known, 0, nil)
+	if got := known.Checks().Coverage; got.State != Missing || got.Code != TelemetryOutage {
+		t.Errorf("the baseline was known: %+v", got)
+	}
+	s := testState(t, func(in *PlanInput) { in.Facts[0].History = History{} })
 	foldMissing(t, s, 0, SourceUnavailable)
 	if got := s.Checks().Coverage; got.State != Missing || got.Code != TelemetryOutage {
 		t.Errorf("unavailable: %+v", got)

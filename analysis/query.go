@@ -35,10 +35,12 @@ type Row struct {
 }
 
 // An Answer is a source's reply to a Query: rows sorted by values and pod. Partial
-// says that the source itself warned that data may be missing.
+// says that the source itself warned that data may be missing. Skew is how far the
+// source's clock is ahead of ours, at least; 0 where it is not known.
 type Answer struct {
 	Rows     []Row    `json:"rows"`
 	Partial  bool     `json:"partial,omitempty"`
+	Skew     Duration `json:"skew,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	Rendered []string `json:"rendered,omitempty"` // the queries as the product saw them
 }
@@ -105,6 +107,7 @@ type Evidence struct {
 	Rows      []ArmRow `json:"rows"`              // sorted by arm and pod
 	Missing   Code     `json:"missing,omitempty"` // set: nothing was learned
 	Partial   bool     `json:"partial,omitempty"`
+	Skew      Duration `json:"skew,omitempty"` // of the source's clock: how far it is ahead
 	Warnings  []string `json:"warnings,omitempty"`
 	Rendered  []string `json:"rendered,omitempty"` // kept for the first fold of an objective only: the others differ in time alone
 	Source    string   `json:"source"`

@@ -41,6 +41,23 @@ func (r *recent) add(f recentFold) {
 	r.Folds = append(r.Folds, f)
 }
 
+// canaryAlive reports whether the canary's pods were fresh in the newest fold.
+func (r *recent) canaryAlive() bool { return len(r.Folds) > 0 && r.Folds[len(r.Folds)-1].CanaryAlive }
+
+// canaryIdle reports whether the canary's pods were fresh and served nothing for as
+// many folds as make telemetry stale. Silence is not idle: that is coverage's.
+func (r *recent) canaryIdle() bool {
+	if len(r.Folds) < staleAfter {
+		return false
+	}
+	for _, f := range r.Folds[len(r.Folds)-staleAfter:] {
+		if f.nC > 0 || !f.CanaryAlive {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *recent) full() bool { return len(r.Folds) == r.n }
 
 func (r *recent) sum() (c foldCounts) {
@@ -88,6 +105,8 @@ func servingCheck(o *PlannedObjective, r *recent, now time.Time, weightAt func(t
 		}
 	}
 	switch {
+	case measured && r.sum().nB == 0 && served == 0:
+		return Check{Undecided, NoTraffic, fmt.Sprintf("%s: neither arm served anything in the last %v", o.Name, recentSpan)}
 	case !measured || steady.nB == 0:
 		return Check{Undecided, Collecting, fmt.Sprintf("%s: the canary's share of traffic is not measured yet", o.Name)}
 	case served == 0 && !alive:

@@ -40,6 +40,8 @@ type objectiveState struct {
 
 	coverage [2]armCoverage // baseline, canary
 	missing  Code           // why the newest fold taught nothing
+	why      string         // the same in the source's words
+	skew     Duration       // of the source's clock, at the newest fold
 	identity identity
 	recent   recent
 }
@@ -117,9 +119,11 @@ func (s *State) AsOf() time.Time {
 
 // Step records a ramp step.
 func (s *State) Step(step Step) {
+	before, _ := s.weightAt(step.At)
 	s.steps = append(s.steps, step)
 	for i := range s.objectives {
 		s.objectives[i].acc.step(step.At)
+		s.objectives[i].coverage[0].ramp(1-before, 1-step.Weight)
 	}
 }
 
@@ -141,7 +145,7 @@ func (s *State) Fold(e *Evidence) error {
 			e.Objective, e.Fold.End.Format(time.RFC3339), o.next.End.Format(time.RFC3339))
 	}
 	rows := e.Rows
-	if e.Missing != "" || e.Partial {
+	if e.Missing != "" || e.Partial || e.skewed() {
 		rows = nil
 	}
 	arms, counts, err := splitArms(rows)
@@ -150,9 +154,20 @@ func (s *State) Fold(e *Evidence) error {
 	}
 	o.folds++
 	o.next = o.next.Next()
-	o.missing = e.Missing
+	o.missing, o.why = e.Missing, ""
+	switch {
+	case e.Missing != "":
+	case e.skewed():
+		o.missing = ClockSkew
+	case e.Partial:
+		o.missing = TelemetryPartial
+	}
+	if o.missing != "" && len(e.Warnings) > 0 {
+		o.why = e.Warnings[0]
+	}
+	o.skew = e.Skew
 	for a := range arms {
-		o.coverage[a].fold(o.folds, arms[a])
+		o.coverage[a].fold(o.folds, arms[a], s.plan.Deployment.StartedAt)
 	}
 	o.identity.fold(arms)
 	o.recent.add(recentFold{foldCounts: counts, End: e.Fold.End, CanaryAlive: alive(arms[1]), BaselineIn: o.coverage[0].LastFold == o.folds})

@@ -16,7 +16,6 @@ const (
 	requestRate  = 200.0            // a second, of the deployed service
 	errorRate    = 0.001
 	baselinePods = 4
-	canaryPods   = 1
 )
 
 // Service is the service that every scenario deploys; BaselineVersion and
@@ -32,6 +31,8 @@ type Scenario struct {
 	Name     string
 	Title    string
 	Expected []string // verdict words
+
+	CanaryPods int // among which the canary's share is spread; 0: one
 
 	canaryFactor float64 // of the error rate, in the canary, from the deployment on
 	sharedFactor float64 // of the error rate, in all services and arms

@@ -73,14 +73,14 @@ func newService(name string, rate float64, version string, pods int, started tim
 }
 
 // deploy starts the canary's pods and moves its share of the traffic to them.
-func (s *service) deploy(at time.Time) {
+func (s *service) deploy(at time.Time, pods int) {
 	for _, p := range s.pods {
 		p.share *= 1 - Weight
 	}
-	for i := range canaryPods {
+	for i := range pods {
 		s.pods = append(s.pods, &pod{
 			name: fmt.Sprintf("%s-%s-%d", s.name, CanaryVersion, i), version: CanaryVersion, started: at, canary: true,
-			share: Weight / canaryPods, noise: wander{sd: 0.05, memory: 0.8},
+			share: Weight / float64(pods), noise: wander{sd: 0.05, memory: 0.8},
 		})
 	}
 }
@@ -88,7 +88,7 @@ func (s *service) deploy(at time.Time) {
 // play draws the requests and errors of the step that ends at the given instant.
 func (s *Shop) play(end time.Time) {
 	if checkout := s.services[0]; !end.Before(s.deployed.Add(Step)) && len(checkout.pods) == baselinePods {
-		checkout.deploy(s.deployed)
+		checkout.deploy(s.deployed, max(1, s.scenario.CanaryPods))
 	}
 	day := 2 * math.Pi * float64(end.Unix()%86400) / 86400
 	swing := (1 + 0.3*math.Sin(day)) * math.Exp(s.burst.next(s.rng))

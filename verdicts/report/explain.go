@@ -286,12 +286,14 @@ func (p *page) warnings(v verdicts.Verdict) {
 // evidence says where everything is kept and how to judge again.
 func (p *page) evidence(v verdicts.Verdict) {
 	p.heading("evidence")
-	if v.Bundle == "" {
-		p.field("bundle", "none yet: it is sealed with the final verdict")
-	} else {
-		name := plain(v.Bundle, 200)
+	switch name := plain(v.Bundle, 200); {
+	case name != "":
 		p.field("bundle", name)
 		p.field("judge again", "assay rejudge "+name)
+	case v.Final:
+		p.field("bundle", "not kept")
+	default:
+		p.field("bundle", "none yet: it is sealed with the final verdict")
 	}
 	p.field("deployment", orNone(plain(string(v.DeploymentID), 120), "unknown")+attempt(v))
 	p.field("validation", orNone(plain(string(v.ValidationID), 120), "none"))

@@ -1,0 +1,98 @@
+package analysis
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"testing"
+
+	"github.com/release-assay/assay/internal/fuzztest"
+)
+
+// FuzzPlan reads a plan from a store or a bundle that may be damaged: its canonical
+// bytes are canonical, and a judge refuses it or can be asked for its next folds.
+func FuzzPlan(f *testing.F) {
+	for _, change := range []func(*PlanInput){func(*PlanInput) {}, withSLO} {
+		s := testState(f, change)
+		b, err := s.plan.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"objectives":[{"cadence":"0s"}]}`))
+	f.Add([]byte(`{"window":{"deadline":"-1h"},"objectives":[{"cadence":"5s","method":"ratio","grid":[1]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzztest.Within(t, func() {
+			var p, again Plan
+			if json.Unmarshal(data, &p) != nil {
+				return
+			}
+			once, err := p.Encode()
+			if err != nil {
+				return // a year beyond 9999, or a number that JSON has not
+			}
+			if err := json.Unmarshal(once, &again); err != nil {
+				t.Fatalf("what was written is not read: %v\n%s", err, once)
+			}
+			if twice, err := again.Encode(); err != nil || !bytes.Equal(once, twice) {
+				t.Fatalf("%v\n%s\n%s", err, once, twice)
+			}
+			s, err := NewState(&p)
+			if err != nil {
+				return
+			}
+			for i := range p.Objectives {
+				fold, _ := s.Next(i)
+				if !fold.End.After(fold.Start) {
+					t.Fatalf("objective %d: fold %v", i, fold)
+				}
+				p.Query(&p.Objectives[i], fold)
+			}
+			s.Assess()
+			s.Checks()
+			s.Describe()
+		})
+	})
+}
+
+// FuzzRestore restores a checkpoint that may be damaged: it is refused, or the state
+// can be folded on, described and written again.
+func FuzzRestore(f *testing.F) {
+	s := testState(f, withSLO)
+	for range 5 {
+		foldRows(f, s, 0, rows(1, 9, 100, 900))
+	}
+	snapshot, err := s.Snapshot()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(snapshot, 0, byte(0))
+	for i := 0; i < len(snapshot); i += len(snapshot) / 16 {
+		f.Add(snapshot, i, byte(0x40))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, at int, flip byte) {
+		fuzztest.Within(t, func() {
+			damaged := bytes.Clone(data)
+			if at >= 0 && at < len(damaged) {
+				damaged[at] ^= flip
+			}
+			restored, err := RestoreState(s.plan, damaged)
+			if err != nil {
+				return
+			}
+			restored.Checks()
+			restored.Describe()
+			if _, err := restored.Snapshot(); err != nil {
+				t.Fatal(err)
+			}
+			if next, ok := restored.Next(0); ok && next.End.After(next.Start) {
+				_ = restored.Fold(&Evidence{Objective: "errors", Fold: next, Rows: rows(1, 9, 100, 900)})
+				restored.Assess()
+			}
+			if e := restored.Evidence(); math.IsNaN(e) && bytes.Equal(damaged, snapshot) {
+				t.Fatalf("evidence %v", e)
+			}
+		})
+	})
+}
