@@ -16,9 +16,9 @@ import (
 
 // The decoder below reads a node into a Go value whose type is the grammar:
 // structs list the keys, with their yaml tags; a field tagged need:"true" must be
-// there; a field of type later is a key that a later version will know. Values
-// that are already set stay where the file says nothing, so defaults are laid
-// under a file by decoding over them.
+// there; a field of type later is a key that a later version will know, and its tag
+// of:"..." may say what it belongs to. Values that are already set stay where the
+// file says nothing, so defaults are laid under a file by decoding over them.
 
 // later is the type of a key that is known, but not to this version.
 type later struct{}
@@ -135,6 +135,7 @@ type field struct {
 	index  []int
 	typ    reflect.Type
 	needed bool
+	of     string // what a key belongs to that a later version will know
 }
 
 // fields lists the keys of a struct type by name, in the way of the yaml package.
@@ -168,7 +169,7 @@ func fields(t reflect.Type) (names []string, byName map[string]field, rest refle
 			name = strings.ToLower(f.Name)
 		}
 		names = append(names, name)
-		byName[name] = field{index: []int{i}, typ: f.Type, needed: f.Tag.Get("need") == "true"}
+		byName[name] = field{index: []int{i}, typ: f.Type, needed: f.Tag.Get("need") == "true", of: f.Tag.Get("of")}
 	}
 	return names, byName, rest
 }
@@ -223,7 +224,7 @@ func (d *document) structure(n *yaml.Node, path string, v reflect.Value) {
 		case !known:
 			d.unknownKey(e, names, byName)
 		case f.typ == laterType:
-			d.reject(e.key, e.path, "is not known to this version")
+			d.reject(e.key, e.path, strings.TrimSuffix("is not known to this version: "+f.of, ": "))
 		default:
 			seen[e.name] = !isNull(e.value)
 			d.value(e.value, e.path, v.FieldByIndex(f.index))

@@ -28,7 +28,9 @@ type document struct {
 	// written holds the text of the scalars whose references were resolved, so
 	// that no message repeats a secret.
 	written map[*yaml.Node]string
-	faults  Faults
+	// references holds the same by the path of the field.
+	references map[string]string
+	faults     Faults
 }
 
 // readFile reads a regular file of bounded size.

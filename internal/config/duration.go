@@ -2,12 +2,16 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"time"
 )
 
 var wholeDays = regexp.MustCompile(`^([0-9]{1,5})([dw])$`)
+
+// longestDays is what a time.Duration can hold.
+const longestDays = int(math.MaxInt64 / (24 * time.Hour))
 
 // parseDuration reads a duration as Go writes it (90s, 15m, 1h30m), or whole days
 // and weeks (7d, 2w), which retentions are counted in. It is never negative.
@@ -16,6 +20,9 @@ func parseDuration(s string) (time.Duration, error) {
 		n, _ := strconv.Atoi(m[1])
 		if m[2] == "w" {
 			n *= 7
+		}
+		if n > longestDays {
+			return 0, fmt.Errorf("%q is longer than %d days", s, longestDays)
 		}
 		return time.Duration(n) * 24 * time.Hour, nil
 	}

@@ -92,5 +92,8 @@ func FuzzPolicies(f *testing.F) {
 			}
 		}
 		p.For(analysis.Release{Service: "checkout", Environment: "prod-eu1"}, "")
+		if err == nil {
+			checkPrinted(t, p)
+		}
 	})
 }

@@ -36,6 +36,13 @@ func typeOf(kind SourceKind) metricSourceType {
 	return typePrometheus
 }
 
+func kindOf(t metricSourceType) SourceKind {
+	if t == typeOTLP {
+		return KindOTLP
+	}
+	return KindPrometheus
+}
+
 type prometheusSpec struct {
 	Query string `yaml:"query" need:"true"`
 }
@@ -127,6 +134,15 @@ func (m metricSource) selector(d *document, path string, sources Sources) (*anal
 		return o.selector(d, spec), source.Name
 	}
 	return nil, source.Name
+}
+
+// written is where the name of the counter stands.
+func (m metricSource) written(d *document, path string) Place {
+	spec := join(path, "spec")
+	if query := join(spec, "query"); d.places[query] != nil {
+		return d.whereIs(query)
+	}
+	return d.whereIs(join(spec, "metric"))
 }
 
 func isAbsent(n yaml.Node) bool { return n.Kind == 0 || isNull(&n) }

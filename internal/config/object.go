@@ -61,16 +61,15 @@ const (
 type objectKind struct{ apiVersion, name string }
 
 var (
-	kindSLO        = objectKind{openSLO, "SLO"}
+	kindDataSource = objectKind{openSLO, "DataSource"}
+	kindService    = objectKind{openSLO, "Service"}
 	kindSLI        = objectKind{openSLO, "SLI"}
+	kindSLO        = objectKind{openSLO, "SLO"}
 	kindValidation = objectKind{ours, "ReleaseValidation"}
 )
 
 // kindsRead become something.
-var kindsRead = []objectKind{kindSLO, kindSLI, kindValidation}
-
-// kindsLater are known to OpenSLO and to a later version.
-var kindsLater = []objectKind{{openSLO, "DataSource"}, {openSLO, "Service"}}
+var kindsRead = []objectKind{kindDataSource, kindService, kindSLI, kindSLO, kindValidation}
 
 // kindsOfAlerting are about paging people, which Assay does not do. They are
 // passed over, so that a folder of SLOs need not be taken apart; nothing that is
@@ -113,19 +112,11 @@ func (d *document) kind() (objectKind, bool) {
 		d.fail("apiVersion", "%q is not known to this version%s", k.apiVersion, legalList(k.apiVersion, versions))
 	case k.name == "":
 		d.fail("kind", "is required%s", legalList("", kinds))
-	case contains(kindsLater, k):
-		d.fail("kind", "%s is not known to this version: it comes later%s", k.name, instead[k.name])
 	case contains(kindsOfAlerting, k):
 	default:
 		d.fail("kind", "unknown kind %q%s", k.name, legalList(k.name, kinds))
 	}
 	return k, false
-}
-
-// instead says what does the work of a kind until it is known.
-var instead = map[string]string{
-	"DataSource": "; name the source in assay.yaml (sources) and refer to it by metricSourceRef",
-	"Service":    "; an SLO names its service itself (spec.service)",
 }
 
 func contains(kinds []objectKind, k objectKind) bool {

@@ -19,34 +19,34 @@ type objective struct {
 	Margin      bound  `yaml:"margin"`
 	Logs        later  `yaml:"logs"`
 	Traces      later  `yaml:"traces"`
-	RawQuery    later  `yaml:"rawQuery"`
+	RawQuery    later  `yaml:"rawQuery" of:"level objectives (any expression, compared as a level); name a ratio of counters by sloRef, or a built-in signal"`
 	BeforeAfter later  `yaml:"beforeAfter"`
 	AcceptWeak  later  `yaml:"acceptWeak"`
 }
 
 const objectivesPath = "spec.objectives"
 
-func (o validationObject) objectives(d *document, s *set) []analysis.Objective {
-	var out []analysis.Objective
+func (o validationObject) objectives(d *document, s *set) (out []analysis.Objective, places []Written) {
 	first := map[string]int{}
 	critical := false
 	for i, written := range o.Spec.Objectives {
 		path := at(objectivesPath, i)
-		read := written.read(d, path, s)
+		read, place := written.read(d, path, s)
 		if before, twice := first[read.Name]; twice && read.Name != "" {
 			d.fail(path, "%s is %s already", read.Name, at(objectivesPath, before))
 		}
 		first[read.Name] = i
 		critical = critical || read.Role == analysis.Critical
-		out = append(out, read)
+		out, places = append(out, read), append(places, place)
 	}
 	if !critical {
 		d.fail(objectivesPath, "has no critical objective: nothing could ever be promoted, since promote needs every critical objective shown safe and at least one")
 	}
-	return out
+	return out, places
 }
 
-func (o objective) read(d *document, path string, s *set) analysis.Objective {
+func (o objective) read(d *document, path string, s *set) (analysis.Objective, Written) {
+	w := Written{Objective: d.whereIs(path)}
 	out := analysis.Objective{Role: analysis.Role(o.Role), Tolerance: o.Tolerance.pointer(), Margin: o.Margin.pointer()}
 	known := false
 	switch {
@@ -63,16 +63,19 @@ func (o objective) read(d *document, path string, s *set) analysis.Objective {
 			d.fail(join(path, "source"), "an SLO names its source itself")
 		}
 		out.Signal, out.Target, known = promised.signal, promised.target, promised.sound
+		w.Event, w.Total = promised.written.Event, promised.written.Total
 	case o.Signal != "":
 		out.Name = o.Signal
 		out.Signal, known = o.builtin(d, path, s)
+		w.Event = d.whereIs(join(path, "signal"))
+		w.Total = w.Event
 	default:
 		d.fail(path, "needs sloRef or signal")
 	}
 	if known {
 		o.checkBounds(d, path, out)
 	}
-	return out
+	return out, w
 }
 
 // builtin finds the built-in signal that o names, in the words of its source.
@@ -80,7 +83,9 @@ func (o objective) builtin(d *document, path string, s *set) (analysis.Signal, b
 	source := o.Source
 	if source == "" {
 		source = s.builtIn
-	} else if _, there := s.sources[source]; !there {
+	} else if named, there := s.sources[source]; there {
+		source = named.Name
+	} else {
 		d.fail(join(path, "source"), "no source is called %q%s", source, legalList(source, s.sources.all()))
 		return analysis.Signal{}, false
 	}

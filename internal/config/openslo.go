@@ -86,10 +86,12 @@ type sloObjective struct {
 
 // An slo is what a comparison takes from an SLO.
 type slo struct {
-	signal analysis.Signal
-	target float64
-	where  string
-	sound  bool // false: its file is wrong, which is reported there
+	service string
+	signal  analysis.Signal
+	written Written
+	target  float64
+	where   string
+	sound   bool // false: its file is wrong, which is reported there
 }
 
 // readSLO reads an SLO. The SLIs of the set were read before.
@@ -97,7 +99,7 @@ func readSLO(d *document, s *set) (string, *slo) {
 	var o sloObject
 	d.decode(d.root, "", &o)
 	o.Metadata.checkName(d)
-	out := &slo{where: d.position("metadata.name")}
+	out := &slo{where: d.position("metadata.name"), service: o.Spec.Service}
 	switch {
 	case o.Spec.Indicator != nil && o.Spec.IndicatorRef != "":
 		d.fail("spec.indicatorRef", "indicator and indicatorRef exclude each other")
@@ -105,18 +107,19 @@ func readSLO(d *document, s *set) (string, *slo) {
 		if m := o.Spec.Indicator.Metadata; m != nil && !objectName.MatchString(m.Name) {
 			d.fail("spec.indicator.metadata.name", "%s", badName(m.Name))
 		}
-		out.signal = o.Spec.Indicator.Spec.signal(d, "spec.indicator.spec", s.sources)
+		out.signal, out.written = o.Spec.Indicator.Spec.signal(d, "spec.indicator.spec", s.sources)
 	case o.Spec.IndicatorRef != "":
 		referred, known := s.slis[o.Spec.IndicatorRef]
 		if !known {
 			d.fail("spec.indicatorRef", "no SLI is called %q%s", o.Spec.IndicatorRef, legalList(o.Spec.IndicatorRef, names(s.slis)))
 		} else {
-			out.signal = referred.signal
+			out.signal, out.written = referred.signal, referred.written
 		}
 	default:
 		d.fail("spec.indicator", "is required (or indicatorRef)")
 	}
 	out.signal.Name = o.Metadata.Name
+	o.checkService(d, s)
 	o.checkTimeWindow(d)
 	out.target = o.target(d)
 	out.sound = len(d.faults) == 0 && (o.Spec.IndicatorRef == "" || s.slis[o.Spec.IndicatorRef].sound)
@@ -183,31 +186,33 @@ func inRange(d *document, path string, v, one float64) float64 {
 
 // An sli is an SLI of the set.
 type sli struct {
-	signal analysis.Signal
-	where  string
-	sound  bool
+	signal  analysis.Signal
+	written Written
+	where   string
+	sound   bool
 }
 
 func readSLI(d *document, s *set) (string, *sli) {
 	var o sliObject
 	d.decode(d.root, "", &o)
 	o.Metadata.checkName(d)
-	out := &sli{where: d.position("metadata.name"), signal: o.Spec.signal(d, "spec", s.sources)}
+	out := &sli{where: d.position("metadata.name")}
+	out.signal, out.written = o.Spec.signal(d, "spec", s.sources)
 	out.sound = len(d.faults) == 0
 	return o.Metadata.Name, out
 }
 
 // signal reads an indicator into what is measured. Its name is given by the SLO.
-func (s indicatorSpec) signal(d *document, path string, sources Sources) analysis.Signal {
-	out := analysis.Signal{Unit: "1", Shape: analysis.ShapeRatio}
+func (s indicatorSpec) signal(d *document, path string, sources Sources) (out analysis.Signal, w Written) {
+	out = analysis.Signal{Unit: "1", Shape: analysis.ShapeRatio}
 	r := s.RatioMetric
 	if r == nil {
 		d.fail(path, "needs a ratioMetric")
-		return out
+		return out, w
 	}
 	path = join(path, "ratioMetric")
 	if d.faulty(join(path, "raw")) {
-		return out // another form, with other keys
+		return out, w // another form, with other keys
 	}
 	switch {
 	case d.faulty(join(path, "counter")):
@@ -229,13 +234,14 @@ func (s indicatorSpec) signal(d *document, path string, sources Sources) analysi
 		key    string
 		metric *metric
 		into   **analysis.Selector
-	}{{"good", r.Good, &out.Good}, {"bad", r.Bad, &out.Bad}, {"total", r.Total, &out.Total}} {
+		place  *Place
+	}{{"good", r.Good, &out.Good, &w.Event}, {"bad", r.Bad, &out.Bad, &w.Event}, {"total", r.Total, &out.Total, &w.Total}} {
 		if part.metric == nil {
 			continue
 		}
 		where := join(join(path, part.key), "metricSource")
 		selector, source := part.metric.Source.selector(d, where, sources)
-		*part.into = selector
+		*part.into, *part.place = selector, part.metric.Source.written(d, where)
 		switch {
 		case out.Source == "":
 			out.Source = source
@@ -243,5 +249,5 @@ func (s indicatorSpec) signal(d *document, path string, sources Sources) analysi
 			d.fail(where, "is read from %q, but the other counter from %q: a ratio has one source", source, out.Source)
 		}
 	}
-	return out
+	return out, w
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -14,8 +15,11 @@ import (
 // plan for every release that none of them matches. They do not change once
 // loaded, and may be used from several goroutines.
 type Policies struct {
-	BuiltIn  analysis.Policy
+	BuiltIn analysis.Policy
+	// Sources are those of the process file and those that DataSource objects define.
+	Sources  Sources
 	policies []policy // by name
+	slos     map[string]*slo
 }
 
 // LoadPolicies reads the policy files that c.Policies names. A directory stands
@@ -32,7 +36,7 @@ func (c Config) LoadPolicies() (Policies, error) {
 		}
 		docs = append(docs, parseDocuments(name, data)...)
 	}
-	return readPolicies(docs, &set{sources: c.Sources, builtIn: c.BuiltIn.Source}, faults)
+	return readPolicies(docs, &set{sources: maps.Clone(c.Sources), builtIn: c.BuiltIn.Source}, faults)
 }
 
 // listFiles returns the files that paths stand for, each once, sorted.
@@ -81,21 +85,31 @@ func listFiles(paths []string) ([]string, Faults) {
 
 // A set is what the objects of the policy files may refer to.
 type set struct {
-	sources Sources
-	builtIn string // source of built-in signals where an objective names none
+	sources Sources // a DataSource of what is pushed is there under its own name
+	builtIn string  // source of built-in signals where an objective names none
 	slis    map[string]*sli
 	slos    map[string]*slo
+	// Where each was defined:
+	dataSources, services map[string]string
 }
 
-// readPolicies reads a set of documents: first the SLIs, then the SLOs that refer
-// to them, then the ReleaseValidations that refer to those.
+// readPolicies reads a set of documents: first the DataSources and Services, then
+// the SLIs, then the SLOs that refer to all of these, then the ReleaseValidations
+// that refer to those.
 func readPolicies(docs []*document, s *set, faults Faults) (Policies, error) {
 	s.slis, s.slos = map[string]*sli{}, map[string]*slo{}
+	s.dataSources, s.services = map[string]string{}, map[string]string{}
 	byKind := map[objectKind][]*document{}
 	for _, d := range docs {
 		if k, read := d.kind(); read {
 			byKind[k] = append(byKind[k], d)
 		}
+	}
+	for _, d := range byKind[kindDataSource] {
+		readDataSource(d, s)
+	}
+	for _, d := range byKind[kindService] {
+		readService(d, s)
 	}
 	for _, d := range byKind[kindSLI] {
 		name, read := readSLI(d, s)
@@ -113,7 +127,7 @@ func readPolicies(docs []*document, s *set, faults Faults) (Policies, error) {
 		}
 		s.slos[name] = read
 	}
-	p := Policies{BuiltIn: BuiltinPolicy(s.builtIn)}
+	p := Policies{BuiltIn: BuiltinPolicy(s.builtIn), Sources: s.sources.opened(), slos: s.slos}
 	for _, d := range byKind[kindValidation] {
 		p.add(d, readValidation(d, s))
 	}

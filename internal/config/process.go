@@ -21,11 +21,13 @@ type Config struct {
 	Sinks     []Sink    `yaml:"sinks"`
 	Policies  []string  `yaml:"policies"` // files, or directories that are searched for .yaml and .yml
 	BuiltIn   BuiltIn   `yaml:"builtIn"`
+
+	references map[string]string // ${...} as written, by the path of the field
 }
 
 // Listeners are the addresses, host:port, on which the process is spoken to.
 type Listeners struct {
-	HTTP  string        `yaml:"http"` // API, web pages, our own metrics
+	HTTP  string        `yaml:"http"` // the HTTP interface and our own metrics
 	OTLP  OTLPListeners `yaml:"otlp"`
 	Kafka string        `yaml:"kafka"` // the embedded broker; not used where kafka.brokers is set
 }
@@ -103,7 +105,12 @@ type Store struct {
 	// Retention is how long finished validations, their evidence and their bundles
 	// are kept.
 	Retention analysis.Duration `yaml:"retention"`
+	// ReserveMiB is how much of the disk is kept, beside the database, for verdicts
+	// that are due when the disk is full. 0 keeps none.
+	ReserveMiB int `yaml:"reserveMiB"`
 }
+
+const maxReserveMiB = 64 << 10
 
 // A Sink is where verdicts are delivered, besides being served over HTTP.
 type Sink struct {
@@ -140,7 +147,7 @@ func Defaults() Config {
 			Topics: Topics{Deployments: "assay.deployments.v1", DeadLetters: "assay.deployments.dlq.v1"},
 			Group:  "assay",
 		},
-		Store:   Store{Path: "assay.db", Retention: analysis.Duration(90 * 24 * time.Hour)},
+		Store:   Store{Path: "assay.db", Retention: analysis.Duration(90 * 24 * time.Hour), ReserveMiB: 64},
 		Sources: Sources{OTLPSource: {Name: OTLPSource, Kind: KindOTLP}},
 		Sinks:   []Sink{{Type: SinkKafka, Topic: "assay.verdicts.v1"}},
 		BuiltIn: BuiltIn{Source: OTLPSource},
@@ -176,6 +183,7 @@ func parseProcess(file string, data []byte) (Config, error) {
 	}
 	if d.root != nil {
 		d.resolve(d.root, "")
+		c.references = d.references
 		d.decode(d.root, "", &c)
 		c.Sources.name(d)
 		c.check(d)
@@ -226,6 +234,9 @@ func (c *Config) check(d *document) {
 	}
 	if c.Store.Retention.D() < 24*time.Hour {
 		d.fail("store.retention", "%v is less than a day: a validation would be gone before anybody asks for it", c.Store.Retention)
+	}
+	if c.Store.ReserveMiB < 0 || c.Store.ReserveMiB > maxReserveMiB {
+		d.fail("store.reserveMiB", "%d is not from 0 to %d", c.Store.ReserveMiB, maxReserveMiB)
 	}
 	if _, known := c.Sources[c.BuiltIn.Source]; !known {
 		d.fail("builtIn.source", "no source is called %q%s", c.BuiltIn.Source, legalList(c.BuiltIn.Source, c.Sources.all()))

@@ -60,6 +60,7 @@ policies: [policies, /etc/assay/extra.yaml]
 	want.Kafka.Topics.Deployments = "shop.deployments"
 	want.Store.Retention = analysis.Duration(30 * 24 * time.Hour)
 	want.Sinks = []Sink{}
+	want.references = map[string]string{"kafka.sasl.username": "${file:user}", "kafka.sasl.password": "${env:ASSAY_TEST_SECRET}"}
 	want.Policies = []string{filepath.Join(dir, "policies"), "/etc/assay/extra.yaml"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)

@@ -46,6 +46,10 @@ func (d *document) resolve(n *yaml.Node, path string) {
 		// A resolved value is a text, whatever it looks like.
 		n.Tag, n.Style = "!!str", yaml.DoubleQuotedStyle
 		d.written[n] = original
+		if d.references == nil {
+			d.references = map[string]string{}
+		}
+		d.references[path] = original
 	}
 }
 

@@ -32,6 +32,14 @@ type Source struct {
 	block *yaml.Node // without the key "type"; nil: nothing was written
 }
 
+// Written is where the source stands; of one that stands nowhere, empty.
+func (s Source) Written() Place {
+	if s.doc == nil {
+		return Place{}
+	}
+	return s.doc.whereIs(s.path)
+}
+
 // Decode reads the options of the source into the struct that into points to, as
 // strictly as everything else: an unknown key or a value of a wrong type is a
 // fault with its position. What the file does not say stays as it was in the
@@ -45,6 +53,15 @@ func (s Source) Decode(into any) error {
 	d := &document{file: s.doc.file, root: s.block, places: map[string]*yaml.Node{s.path: s.doc.place(s.path)}, written: s.doc.written}
 	d.decode(s.block, s.path, into)
 	return d.faults.err()
+}
+
+// Fault returns what an adapter says against the options of a source as a fault in
+// its place; nil if it says nothing.
+func (s Source) Fault(err error) error {
+	if err == nil || s.doc == nil {
+		return err
+	}
+	return Faults{s.Written().Fault("%v", err)}
 }
 
 // decodeNode implements selfDecoder: the type is read, the rest is kept.

@@ -67,7 +67,8 @@ func (role) legal() (now, later []string) {
 type policy struct {
 	match
 	analysis.Policy
-	where string
+	written []Written // of each objective
+	where   string
 }
 
 // readValidation reads a ReleaseValidation. The SLOs of the set were read before.
@@ -97,7 +98,7 @@ func readValidation(d *document, s *set) policy {
 	o.checkCohorts(d)
 	out.Window = o.Spec.Window.read(d)
 	o.Spec.Decision.check(d)
-	out.Objectives = o.objectives(d, s)
+	out.Objectives, out.written = o.objectives(d, s)
 	return out
 }
 

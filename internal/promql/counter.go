@@ -1,28 +1,47 @@
 // Package promql reads the PromQL that people write down for their service: of an
 // expression that counts events it keeps the counter, and refuses everything else
-// with the node named. It evaluates nothing, asks nobody, and knows neither
-// cohorts nor files: package sources/prometheus binds cohorts to what is read
-// here, and package internal/config says in which file it stood.
+// with the node named and what to write instead.
+//
+// People paste what stands in their dashboards, `sum by (pod) (rate(m[5m]))`. Rates
+// and sums are views of a counter that a comparison of two arms computes for itself,
+// from raw samples, so that the counter inside is all that is needed (counter.go).
+// What is not a view of one counter has no counts to test, and is refused
+// (refusal.go).
+//
+// The package evaluates nothing, asks nobody, and knows neither cohorts nor files:
+// package sources/prometheus binds cohorts to what is read here, and package
+// internal/config says in which file it stood.
 package promql
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/release-assay/assay/analysis"
 )
 
-// maxQuery bounds the text of a query.
+// maxQuery bounds the text of a query, in bytes.
 const maxQuery = 16 << 10
 
-// Counter reduces a PromQL expression to the one counter that it selects. Assay
-// fetches raw samples and computes deltas, resets and coverage itself, so that a
-// query is a bare selector; everything around one is refused by name. Errors name
-// the column of the query.
+// Counter reduces a PromQL expression to the one counter that it views: the selector
+// inside any nesting of sum, rate, increase, irate and parentheses. Assay fetches the
+// counter's raw samples, and computes increases, resets and coverage itself.
+//
+// What is left out changes no comparison. A range, and which of the three functions
+// stands over it, say how a rate is smoothed for the eye; increases are counted here
+// over folds. The labels of `sum by (...)` and `sum without (...)` say how a sum is
+// split for display; all parts together are the same sum, and it is split here by pod
+// and by cohort.
+//
+// A range selector by itself, m[5m], is refused: it is no number that anybody could
+// have looked at, so that a part of the query is missing. Errors name the node and
+// the column of the query, counted in bytes from 1, and say what to write.
 func Counter(query string) (*analysis.Selector, error) {
 	if len(query) > maxQuery {
 		return nil, fmt.Errorf("is longer than %d bytes", maxQuery)
@@ -31,36 +50,92 @@ func Counter(query string) (*analysis.Selector, error) {
 	if err != nil {
 		return nil, syntaxError(query, err)
 	}
-	v, bare := expr.(*parser.VectorSelector)
-	if !bare {
-		return nil, fmt.Errorf("%s at column %d of the query is not known to this version; %s",
-			nodeName(expr), column(expr), advice(expr))
+	v, err := inside(expr)
+	if err != nil {
+		return nil, err
 	}
-	return selectorOf(v)
+	return selector(v)
 }
 
-func selectorOf(v *parser.VectorSelector) (*analysis.Selector, error) {
+// rates are the functions that view a counter as a rate. The parser has seen that
+// what they are given is a range.
+var rates = []string{"rate", "increase", "irate"}
+
+// inside returns the selector in a nesting of what is accepted.
+func inside(expr parser.Expr) (*parser.VectorSelector, error) {
+	for ranged := false; ; {
+		switch e := expr.(type) {
+		case *parser.ParenExpr:
+			expr = e.Expr
+			continue
+		case *parser.AggregateExpr:
+			if e.Op == parser.SUM {
+				expr = e.Expr
+				continue
+			}
+		case *parser.Call:
+			if slices.Contains(rates, e.Func.Name) {
+				expr, ranged = e.Args[0], true
+				continue
+			}
+		case *parser.MatrixSelector:
+			if ranged {
+				expr = e.VectorSelector
+				continue
+			}
+		case *parser.VectorSelector:
+			return e, nil
+		}
+		return nil, refused(expr)
+	}
+}
+
+// selector reads a selector in the words of package analysis.
+func selector(v *parser.VectorSelector) (*analysis.Selector, error) {
 	switch {
 	case v.OriginalOffset != 0 || v.OriginalOffsetExpr != nil:
 		return nil, fmt.Errorf("offset at column %d of the query shifts the comparison in time and is refused; %s", column(v), advice(v))
 	case v.Timestamp != nil || v.StartOrEnd != 0:
 		return nil, fmt.Errorf("@ at column %d of the query pins the comparison to one instant and is refused; %s", column(v), advice(v))
-	case v.Name == "":
-		return nil, errors.New("names no metric; write the name of a counter in front of the braces")
-	case strings.Contains(v.Name, ":"):
-		return nil, fmt.Errorf("%s is the result of a recording rule, which has no counts of its own; write the counter that the rule is made from", v.Name)
 	}
-	s := &analysis.Selector{Metric: v.Name}
+	s := &analysis.Selector{}
 	for _, m := range v.LabelMatchers {
-		if m.Name == labels.MetricName {
-			if m.Type != labels.MatchEqual || m.Value != v.Name {
-				return nil, errors.New("has a matcher on __name__; write the name of one counter in front of the braces")
-			}
+		if !isText(m.Name) || !isText(m.Value) { // it could not be recorded, and no label is like it
+			return nil, fmt.Errorf("the matcher %s at column %d of the query holds what is no text (UTF-8), as every label is; %s", m, column(v), oneCounter)
+		}
+		if m.Name != labels.MetricName {
+			s.Conditions = append(s.Conditions, analysis.Condition{Name: m.Name, Op: ops[m.Type], Values: []string{m.Value}})
 			continue
 		}
-		s.Conditions = append(s.Conditions, analysis.Condition{Name: m.Name, Op: ops[m.Type], Values: []string{m.Value}})
+		if m.Type != labels.MatchEqual || s.Metric != "" {
+			return nil, fmt.Errorf("the matcher %s at column %d of the query does not name one metric; %s", m, column(v), oneCounter)
+		}
+		s.Metric = m.Value
+	}
+	switch {
+	case s.Metric == "":
+		return nil, fmt.Errorf("the selector at column %d of the query names no metric; %s", column(v), oneCounter)
+	case isWord(s.Metric):
+		return nil, fmt.Errorf("%s at column %d of the query is a word of PromQL and cannot be asked for as a metric; %s", s.Metric, column(v), oneCounter)
+	case strings.Contains(s.Metric, ":"):
+		return nil, fmt.Errorf("%s at column %d of the query is the result of a recording rule, which has no counts of its own; write the counter that the rule is made from", s.Metric, column(v))
 	}
 	return s, nil
+}
+
+// isText reports whether s is UTF-8 in which nothing has been replaced: the parser
+// refuses U+FFFD where it stands, and lets its escape pass.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError) }
+
+// isWord reports whether a name is read as something else where a metric stands: NaN,
+// inf, on, bool and the like.
+func isWord(name string) bool {
+	if !model.LegacyValidation.IsValidMetricName(name) {
+		return false // it is written in quotes
+	}
+	expr, err := parser.ParseExpr(name + "{}")
+	_, is := expr.(*parser.VectorSelector)
+	return err != nil || !is
 }
 
 var ops = map[labels.MatchType]analysis.Op{
@@ -70,58 +145,18 @@ var ops = map[labels.MatchType]analysis.Op{
 	labels.MatchNotRegexp: analysis.OpNotRegexp,
 }
 
-func syntaxError(query string, err error) error {
-	var errs parser.ParseErrors
-	text, where := err.Error(), 1
-	if errors.As(err, &errs) && len(errs) > 0 {
-		text, where = errs[0].Err.Error(), int(errs[0].PositionRange.Start)+1
+// Text writes a counter as PromQL that Counter reads as the same counter.
+func Text(s *analysis.Selector) string {
+	v := &parser.VectorSelector{LabelMatchers: []*labels.Matcher{{Type: labels.MatchEqual, Name: labels.MetricName, Value: s.Metric}}}
+	if model.LegacyValidation.IsValidMetricName(s.Metric) {
+		v.Name = s.Metric
 	}
-	if strings.Contains(query, "{{") {
-		text += "; templates such as {{.window}} are not known: write the bare counter, such as http_requests_total{code=~\"5..\"}"
-	}
-	return fmt.Errorf("is no PromQL: column %d of the query: %s", where, text)
-}
-
-func column(n parser.Node) int { return int(n.PositionRange().Start) + 1 }
-
-// nodeName names the outermost node of a refused query in the words of its author.
-func nodeName(expr parser.Expr) string {
-	switch e := expr.(type) {
-	case *parser.AggregateExpr:
-		return "the aggregation " + e.Op.String()
-	case *parser.Call:
-		return "the function " + e.Func.Name
-	case *parser.MatrixSelector:
-		return "the range selector"
-	case *parser.SubqueryExpr:
-		return "the subquery"
-	case *parser.BinaryExpr:
-		return "the operator " + e.Op.String()
-	case *parser.UnaryExpr:
-		return "the operator " + e.Op.String()
-	case *parser.ParenExpr:
-		return "the parenthesis"
-	case *parser.NumberLiteral, *parser.StringLiteral:
-		return "the literal"
-	}
-	return "the expression"
-}
-
-// advice says what to write instead: the one selector inside, if there is one.
-func advice(expr parser.Expr) string {
-	var inside []*parser.VectorSelector
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		if v, is := n.(*parser.VectorSelector); is {
-			inside = append(inside, v)
-		}
-		return nil
-	})
-	const why = "raw samples are read and increases computed from them"
-	if len(inside) == 1 && inside[0].Name != "" && !strings.Contains(inside[0].Name, ":") {
-		bare := &parser.VectorSelector{Name: inside[0].Name, LabelMatchers: inside[0].LabelMatchers}
-		if text := bare.String(); len(text) < 500 {
-			return fmt.Sprintf("write the bare counter, %s: %s", text, why)
+	for _, c := range s.Conditions {
+		for kind, op := range ops {
+			if op == c.Op {
+				v.LabelMatchers = append(v.LabelMatchers, &labels.Matcher{Type: kind, Name: c.Name, Value: c.Values[0]})
+			}
 		}
 	}
-	return fmt.Sprintf("write one bare counter, such as http_requests_total{code=~\"5..\"}: %s", why)
+	return v.String()
 }
