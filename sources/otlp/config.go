@@ -10,10 +10,10 @@ import (
 // A Config says where to listen and how much to keep. Zero numbers mean the
 // default; an empty address means: do not listen.
 type Config struct {
-	Name string `yaml:"name" json:"name"` // by which signals name the source
+	Name string `yaml:"-" json:"name"` // by which signals name the source
 
-	GRPC string `yaml:"grpc" json:"grpc"` // address for OTLP/gRPC
-	HTTP string `yaml:"http" json:"http"` // address for OTLP/HTTP
+	GRPC string `yaml:"-" json:"grpc"` // address for OTLP/gRPC
+	HTTP string `yaml:"-" json:"http"` // address for OTLP/HTTP
 
 	MaxBytes int64 `yaml:"maxBytes" json:"maxBytes"` // of one request, inflated
 
@@ -23,13 +23,19 @@ type Config struct {
 	// (12 KB with two hours of 15-second exports). Points of further series are
 	// dropped and counted.
 	MaxSeries int `yaml:"maxSeries" json:"maxSeries"`
+	// MaxSamples bounds it where senders export more often. Zero: 480 of each series,
+	// two hours of 15-second exports.
+	MaxSamples int `yaml:"maxSamples" json:"maxSamples"`
 }
+
+// samplesEach is how many samples a series has in two hours of 15-second exports.
+const samplesEach = 480
 
 // DefaultConfig listens on loopback, on OTLP's own ports.
 func DefaultConfig() Config {
 	return Config{
 		Name: "otlp", GRPC: "127.0.0.1:4317", HTTP: "127.0.0.1:4318",
-		MaxBytes: 20 << 20, Retention: 2 * time.Hour, HistoryRetention: 24 * time.Hour, MaxSeries: 50_000,
+		MaxBytes: 20 << 20, Retention: 2 * time.Hour, HistoryRetention: 24 * time.Hour, MaxSeries: 50_000, MaxSamples: samplesEach * 50_000,
 	}
 }
 
@@ -60,6 +66,9 @@ func (c Config) Validate() error {
 	if c.MaxSeries < 1 {
 		errs = append(errs, fmt.Errorf("otlp: maxSeries is %d", c.MaxSeries))
 	}
+	if c.MaxSamples < c.MaxSeries {
+		errs = append(errs, fmt.Errorf("otlp: maxSamples is %d (at least one of each of %d series)", c.MaxSamples, c.MaxSeries))
+	}
 	return errors.Join(errs...)
 }
 
@@ -79,6 +88,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxSeries == 0 {
 		c.MaxSeries = d.MaxSeries
+	}
+	if c.MaxSamples == 0 {
+		c.MaxSamples = samplesEach * c.MaxSeries
 	}
 	return c
 }

@@ -75,7 +75,7 @@ func (in *intake) resource(rm pmetric.ResourceMetrics) (used bool) {
 	in.window = in.service.windows[string(in.resourceKey)]
 	if in.window == nil && !tooLong {
 		// Not yet listed: a resource without one point that is kept is none.
-		in.window = newWindow(string(in.resourceKey), attributesOf(in.pairs))
+		in.window = newWindow(string(in.resourceKey), attributesOf(in.pairs), in.service.lost)
 		in.window.answered = in.source.asked.about(in.window)
 	}
 	for _, sm := range rm.ScopeMetrics().All() {
@@ -99,8 +99,7 @@ func (in *intake) resource(rm pmetric.ResourceMetrics) (used bool) {
 	}
 	if in.window.newest >= in.window.trimNext {
 		// Rarely, so that trimming costs nothing per sample.
-		removed := in.window.trim(in.window.newest-int64(in.source.cfg.Retention), *in.source.tracked.Load(), in.source.cfg.HistoryRetention)
-		in.source.series.Add(-int64(removed))
+		in.source.trim(in.window, in.window.newest-int64(in.source.cfg.Retention), *in.source.tracked.Load())
 		in.window.trimNext = in.window.newest + int64(lookback)
 	}
 	return true
@@ -155,7 +154,20 @@ func (in *intake) number(k kind, p pmetric.NumberDataPoint) {
 		in.seriesKey(k, p.Attributes())
 		why = in.insert(k, analysis.FieldValue, sampleOf(p.Timestamp(), p.StartTimestamp(), v))
 	}
+	in.became(why, p.Timestamp())
+}
+
+// became notes what became of a point.
+func (in *intake) became(why Drop, t pcommon.Timestamp) {
+	in.missed(why, t)
 	in.outcome.add(why)
+}
+
+// missed notes a loss. What comes too late for its fold is none: it is late.
+func (in *intake) missed(why Drop, t pcommon.Timestamp) {
+	if why.costs() && int64(t) > in.window.closed() {
+		in.service.lost.add(in.metric, int64(t))
+	}
 }
 
 // distribution is what histograms of both kinds have in common.
@@ -176,10 +188,10 @@ func (in *intake) histogram(k kind, p distribution, hasSum bool) {
 		// The sum is extra: what is wrong with it does not spoil the count. A sum
 		// of negative observations may fall, then it is no counter.
 		if hasSum && check(k, p.Timestamp(), p.Flags(), p.Sum()) == "" {
-			in.insert(k, analysis.FieldSum, sampleOf(p.Timestamp(), p.StartTimestamp(), p.Sum()))
+			in.missed(in.insert(k, analysis.FieldSum, sampleOf(p.Timestamp(), p.StartTimestamp(), p.Sum())), p.Timestamp())
 		}
 	}
-	in.outcome.add(why)
+	in.became(why, p.Timestamp())
 }
 
 // check returns why a point cannot be used, "" if it can.
@@ -222,6 +234,19 @@ func (in *intake) insert(k kind, field analysis.Field, p sample) Drop {
 	if len(in.key) > maxSeriesKey {
 		return DropTooLong
 	}
+	if in.source.samples.Add(1) > int64(in.source.cfg.MaxSamples) {
+		in.source.samples.Add(-1)
+		return DropSampleLimit
+	}
+	why := in.insertWithin(k, field, p)
+	if why != "" {
+		in.source.samples.Add(-1)
+	}
+	return why
+}
+
+// insertWithin is insert where there is room for a sample.
+func (in *intake) insertWithin(k kind, field analysis.Field, p sample) Drop {
 	in.key[1] = field[0]
 	s := in.window.series[string(in.key)]
 	if s != nil {

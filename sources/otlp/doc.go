@@ -16,6 +16,8 @@
 //     an [analysis.Target] (target.go), and [analysis.IncreaseOf] counts.
 //  4. Raw samples are kept for two hours. Before they go, the signals that a loaded
 //     objective names ([Source.Track]) are summed by minute and kept for a day.
+//  5. People ask what there is ([Source.Seen], [Source.Metric], [Source.Values]) before
+//     they rely on it. That closes no fold.
 //
 // Time is the senders' alone: no answer, no eviction and no decision about a
 // sample reads a clock. [Source.Evict] is told the time.
@@ -28,7 +30,9 @@
 // Counters are sums (cumulative or delta), and the counts and sums of histograms,
 // explicit or exponential. Gauges, and sums that may fall, are kept as signs of
 // life only. A pod whose metric is no counter is left out of the answer, with a
-// warning, so that it counts as missing and not as silent.
+// warning, so that it counts as missing and not as silent. So are all pods of a
+// service in a fold in which points of the metric were dropped (lost.go): a receiver
+// that is full loses errors first, since they come as new series.
 //
 // This package does not receive traces and logs yet (404), keeps nothing on disk
 // (what was pushed in the last seconds before a crash is lost and will be

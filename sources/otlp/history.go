@@ -122,6 +122,14 @@ func (w *window) trim(horizon int64, tracked map[string]*selection, historyReten
 	return w.forget(horizon - int64(lookback))
 }
 
+// trim trims a window and counts what it holds no more.
+func (s *Source) trim(w *window, horizon int64, tracked map[string]*selection) {
+	held := w.held
+	removed := w.trim(horizon, tracked, s.cfg.HistoryRetention)
+	s.series.Add(-int64(removed))
+	s.samples.Add(int64(w.held - held))
+}
+
 // forget removes raw samples before t, except the last of each series that has
 // newer ones: that one is the reference of the next. A series without newer ones
 // goes altogether.
@@ -137,11 +145,13 @@ func (w *window) forget(t int64) (removed int) {
 		if n == len(s.samples) {
 			delete(w.series, key)
 			w.unlist(s)
+			w.held -= n
 			removed++
 			continue
 		}
 		if n > 1 {
 			s.samples = slices.Delete(s.samples, 0, n-1)
+			w.held -= n - 1
 		}
 	}
 	return removed
@@ -166,15 +176,16 @@ func (s *Source) Evict(now time.Time) {
 	for _, svc := range s.allServices() {
 		names = append(names, svc.name)
 		svc.mu.Lock()
+		svc.lost.forget(now, s.cfg.Retention)
 		for _, w := range slices.Clone(svc.ordered) {
 			age := now.Sub(instant(w.newest))
 			if age > s.cfg.Retention {
-				removed := w.trim(now.Add(-s.cfg.Retention).UnixNano(), tracked, s.cfg.HistoryRetention)
-				s.series.Add(-int64(removed))
+				s.trim(w, now.Add(-s.cfg.Retention).UnixNano(), tracked)
 			}
 			gone := len(w.series) == 0 && len(w.minutes) == 0
 			if gone || age > s.cfg.HistoryRetention || age < -24*time.Hour {
 				s.series.Add(-int64(len(w.series)))
+				s.samples.Add(-int64(w.held))
 				s.windows.Add(-1)
 				svc.remove(w)
 			}

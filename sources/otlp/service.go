@@ -18,7 +18,8 @@ type service struct {
 	mu      sync.Mutex
 	windows map[string]*window
 	ordered []*window // by key
-	gone    bool      // dropped from Source.services by Evict; look it up again
+	lost    losses
+	gone    bool // dropped from Source.services by Evict; look it up again
 }
 
 func byKey(w *window, key string) int { return cmp.Compare(w.key, key) }
@@ -93,7 +94,7 @@ func (s *Source) lockService(name string) *service {
 		if svc == nil {
 			s.mu.Lock()
 			if svc = s.services[name]; svc == nil {
-				svc = &service{name: strings.Clone(name), windows: map[string]*window{}}
+				svc = &service{name: strings.Clone(name), windows: map[string]*window{}, lost: losses{}}
 				s.services[svc.name] = svc
 			}
 			s.mu.Unlock()

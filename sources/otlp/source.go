@@ -28,6 +28,7 @@ type Source struct {
 
 	counters counters
 	series   atomic.Int64
+	samples  atomic.Int64
 	windows  atomic.Int64
 
 	listening                  sync.Mutex
@@ -45,6 +46,15 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{cfg: cfg.withDefaults(), services: map[string]*service{}}
 	s.tracked.Store(&map[string]*selection{})
 	return s, nil
+}
+
+// Render returns what a question comes to, without asking it.
+func (s *Source) Render(q analysis.Query) []string {
+	sel, err := compile(q.Signal)
+	if err != nil {
+		return nil
+	}
+	return render(sel, q.Matches)
 }
 
 // Rows implements sources.Source. It may be asked for closed folds only: what
@@ -71,6 +81,9 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 			return
 		}
 		picked, odd := sel.pick(w)
+		if odd == "" && w.lost.during(q.Fold, sel) {
+			odd = "points of its service were dropped"
+		}
 		if odd != "" {
 			answer.Warnings = append(answer.Warnings, fmt.Sprintf("pod %s left out: %s", w.pod, odd))
 			return
@@ -89,7 +102,7 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 	if err != nil {
 		return analysis.Answer{}, err
 	}
-	answer.Rows = addUp(rows)
+	answer.Rows = sources.AddUp(rows)
 	slices.Sort(answer.Warnings)
 	answer.Warnings = slices.Compact(answer.Warnings)
 	return answer, nil
@@ -199,32 +212,4 @@ func (s *Source) begin(ctx context.Context, op string, signal analysis.Signal) (
 
 func (s *Source) fail(op string, kind sources.Kind, err error) error {
 	return &sources.Error{Kind: kind, Source: s.cfg.Name, Op: op, Err: err}
-}
-
-// addUp sorts rows and adds up those of one pod: several processes, or a process
-// that came back under another identity.
-func addUp(rows []analysis.Row) []analysis.Row {
-	order := func(a, b analysis.Row) int {
-		return cmp.Or(slices.Compare(a.Values, b.Values), cmp.Compare(a.Pod, b.Pod), slices.Compare(a.Observed, b.Observed))
-	}
-	slices.SortStableFunc(rows, order)
-	var out []analysis.Row
-	for _, row := range rows {
-		if len(out) == 0 || order(out[len(out)-1], row) != 0 {
-			out = append(out, row)
-			continue
-		}
-		sum := &out[len(out)-1]
-		sum.Bad += row.Bad
-		sum.Exposure += row.Exposure
-		sum.New = sum.New || row.New
-		sum.FirstBad += row.FirstBad
-		sum.FirstExposure += row.FirstExposure
-		sum.Received = max(sum.Received, row.Received) // expected once a cadence, however many processes
-		sum.Fresh = sum.Fresh || row.Fresh
-		if row.PodStart.After(sum.PodStart) {
-			sum.PodStart = row.PodStart
-		}
-	}
-	return out
 }

@@ -13,12 +13,13 @@ const (
 	DropUnsupported Drop = "unsupported"  // a summary, or a metric without type or temporality
 	DropTooLong     Drop = "too_long"     // attributes longer than any honest ones
 	DropSeriesLimit Drop = "series_limit" // beyond Config.MaxSeries
+	DropSampleLimit Drop = "sample_limit" // beyond Config.MaxSamples
 	DropDuplicate   Drop = "duplicate"    // the series has this reading already: a retry; no fault
 	DropLate        Drop = "late"         // its fold was answered, or its minute summed, before it came
 )
 
 // drops is the order in which counters are kept.
-var drops = [...]Drop{DropNoTime, DropNotFinite, DropNegative, DropNoValue, DropUnsupported, DropTooLong, DropSeriesLimit, DropDuplicate, DropLate}
+var drops = [...]Drop{DropNoTime, DropNotFinite, DropNegative, DropNoValue, DropUnsupported, DropTooLong, DropSeriesLimit, DropSampleLimit, DropDuplicate, DropLate}
 
 // Stats says what a source took in and holds.
 type Stats struct {

@@ -84,7 +84,9 @@ type window struct {
 
 	series   map[string]*series
 	byMetric map[string][]*series
+	lost     losses // of its service
 
+	held     int      // raw samples, of all series
 	instants instants // of the newest readings
 	newest   int64    // time of the newest sample
 
@@ -96,9 +98,9 @@ type window struct {
 	minutes map[string][]minute // by the key of a tracked signal; ascending
 }
 
-func newWindow(key string, attributes map[string]string) *window {
+func newWindow(key string, attributes map[string]string, lost losses) *window {
 	return &window{
-		key: key, attributes: attributes, pod: podOf(attributes),
+		key: key, attributes: attributes, pod: podOf(attributes), lost: lost,
 		series: map[string]*series{}, byMetric: map[string][]*series{},
 	}
 }
@@ -137,6 +139,11 @@ func (w *window) attribute(name string) string {
 // closed returns the instant up to which nothing may be added any more.
 func (w *window) closed() int64 { return max(w.answered, w.summed, w.trimmed) }
 
+// maxBehind is behind how many newer samples of its series one may come: 17 minutes of
+// exports each second. To let it in moves them all, which a million samples in the
+// wrong order would do for hours.
+const maxBehind = 1024
+
 // insert adds a sample to a series of the window and says why it did not.
 func (w *window) insert(s *series, p sample) Drop {
 	if !w.align(s, &p) {
@@ -146,10 +153,11 @@ func (w *window) insert(s *series, p sample) Drop {
 	if n > 0 && s.samples[n-1].t == p.t {
 		return DropDuplicate
 	}
-	if p.t <= w.closed() {
+	if p.t <= w.closed() || len(s.samples)-n > maxBehind {
 		return DropLate
 	}
 	s.samples = slices.Insert(s.samples, n, p)
+	w.held++
 	w.newest = max(w.newest, p.t)
 	return ""
 }

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +26,7 @@ var (
 	errTooBig   = errors.New("the answer is over the limit of bytes")
 	errRedirect = errors.New("redirected to another host")
 	errNotJSON  = errors.New("the answer is no JSON: a login page, or cut off on its way")
+	errPartial  = errors.New("the answer is partial: some of the storage nodes did not answer")
 )
 
 // A statusError is an HTTP status that is no success, with what the body says.
@@ -30,6 +34,7 @@ type statusError struct {
 	code       int
 	errorType  string // Prometheus' own word, if it is an answer of Prometheus
 	message    string
+	outage     bool // of something behind the server
 	retryAfter time.Duration
 }
 
@@ -41,12 +46,12 @@ func (e *statusError) Error() string {
 }
 
 // dial makes the client; the connections come with the first query.
-func dial(name string, cfg Config) (v1.API, *http.Client, error) {
+func dial(name string, cfg Config, clock *skew) (v1.API, *http.Client, error) {
 	rt, err := config.NewRoundTripperFromConfig(cfg.HTTP, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	client := &http.Client{Transport: &guard{next: rt, maxBytes: cfg.MaxBytes}}
+	client := &http.Client{Transport: &guard{next: rt, maxBytes: cfg.MaxBytes, clock: clock}}
 	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		first := via[0].URL
 		if !cfg.HTTP.FollowRedirects || len(via) > 3 || req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
@@ -55,12 +60,16 @@ func dial(name string, cfg Config) (v1.API, *http.Client, error) {
 		return nil
 	}
 	address := cfg.URL
-	if !strings.Contains(address, "partial_response=") { // Thanos; others ignore it
+	for _, whole := range []string{"partial_response=false", "deny_partial_response=1"} { // Thanos; VictoriaMetrics; others ignore them
+		name, _, _ := strings.Cut(whole, "=")
+		if u, err := url.Parse(address); err != nil || u.Query().Has(name) {
+			continue
+		}
 		sep := "?"
 		if strings.Contains(address, "?") {
 			sep = "&"
 		}
-		address += sep + "partial_response=false"
+		address += sep + whole
 	}
 	c, err := api.NewClient(api.Config{Address: address, Client: client})
 	if err != nil {
@@ -69,21 +78,28 @@ func dial(name string, cfg Config) (v1.API, *http.Client, error) {
 	return v1.NewAPI(c), client, nil
 }
 
+// isPartial is how an answer of a VictoriaMetrics cluster begins that lacks the
+// series of nodes which are down. The API client would not notice.
+var isPartial = regexp.MustCompile(`^\s*\{\s*"status"\s*:\s*"success"\s*,\s*"isPartial"\s*:\s*true`)
+
 // A guard limits what comes back and gives every failure a type: the API client
 // above it would read a body of any size and keep no status.
 type guard struct {
 	next     http.RoundTripper
 	maxBytes int64
+	clock    *skew
 }
 
 // RoundTrip returns a response whose body is complete, valid JSON, or an error.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("Accept-Encoding", "gzip")
+	sent := g.clock.now()
 	resp, err := g.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
+	g.clock.measure(sent, resp.Header)
 	switch {
 	case resp.StatusCode/100 == 3:
 		return resp, nil // CheckRedirect decides
@@ -104,6 +120,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if !json.Valid(body) {
 		return nil, errNotJSON
+	}
+	if isPartial.Match(body[:min(len(body), 128)]) {
+		return nil, errPartial
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
@@ -142,7 +161,7 @@ func failure(resp *http.Response, body []byte) error {
 	e := &statusError{code: resp.StatusCode, retryAfter: retryAfter(resp.Header)}
 	var said struct{ ErrorType, Error string }
 	if json.Unmarshal(body, &said) == nil {
-		e.errorType, e.message = said.ErrorType, clip(said.Error)
+		e.errorType, e.message, e.outage = said.ErrorType, clip(said.Error), isOutage(said.Error)
 	}
 	return e
 }
@@ -187,7 +206,7 @@ func (s *Source) fault(op string, err error) error {
 		return err
 	case errors.As(err, &status):
 		e.RetryAfter = status.retryAfter
-		if status.code/100 == 4 && status.code != http.StatusRequestTimeout && status.code != http.StatusTooManyRequests {
+		if status.code/100 == 4 && !slices.Contains(later, status.code) && !status.outage {
 			e.Kind = kindOf(v1.ErrorType(status.errorType), sources.Rejected)
 		}
 	case errors.Is(err, errTooBig):
@@ -195,10 +214,38 @@ func (s *Source) fault(op string, err error) error {
 	case errors.Is(err, errRedirect):
 		e.Kind = sources.Rejected
 	case errors.As(err, &answer): // 200 with an error in it, or JSON of another shape
-		e.Kind = kindOf(answer.Type, sources.Malformed)
+		if !isOutage(answer.Msg) {
+			e.Kind = kindOf(answer.Type, sources.Malformed)
+		}
 	}
 	return e
 }
+
+// later are the statuses of 4xx that say nothing about the question: 499 is a
+// question that a proxy, or the server itself, gave up.
+var later = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499}
+
+// isOutage reports whether the text of an execution error (422) is about something
+// behind the server that did not answer: a store of Thanos while partial answers
+// are refused, the ring or the blocks of Mimir, a vmstorage. To ask again later may
+// work. A limit is none, whoever reports it: the question is too large, and stays so.
+func isOutage(text string) bool {
+	text = strings.ToLower(text)
+	has := func(words []string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+	}
+	return has(outages) && !has(limits)
+}
+
+var (
+	outages = []string{
+		"code = unavailable", "code = deadlineexceeded", "code = aborted", "code = canceled", "context deadline exceeded", "context canceled",
+		"connection refused", "connection reset", "connection error", "no such host", "i/o timeout", "broken pipe", "unexpected eof",
+		"err-mimir-store-consistency-check-failed", "unhealthy instances in the ring", "live replicas required", "empty ring",
+		"vmstorage", "timeout exceeded", "query timed out",
+	}
+	limits = []string{"limit", "too many samples", "maximum", "err-mimir-max", "cannot select more than", "exceeds -search.", "exceeds `-search.", "narrow down"}
+)
 
 // kindOf returns what Prometheus' word for an error means, or otherwise.
 func kindOf(t v1.ErrorType, otherwise sources.Kind) sources.Kind {
@@ -213,7 +260,7 @@ func kindOf(t v1.ErrorType, otherwise sources.Kind) sources.Kind {
 
 // wrong returns a Malformed error about the answer to a query.
 func (s *Source) wrong(op, query, format string, args ...any) error {
-	return &sources.Error{Kind: sources.Malformed, Source: s.name, Op: op, Err: fmt.Errorf("query %.300s: "+format, append([]any{query}, args...)...)}
+	return &sources.Error{Kind: sources.Malformed, Source: s.name, Op: op, Err: fmt.Errorf(format+", in the answer to %.300s", append(args, query)...)}
 }
 
 // rejected returns a Rejected error about a question.

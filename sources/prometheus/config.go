@@ -29,6 +29,9 @@ type Config struct {
 	Timeout analysis.Duration `yaml:"timeout,omitempty"`
 	// Lag is how far the server is behind the moment that its samples describe.
 	Lag analysis.Duration `yaml:"lag,omitempty"`
+	// Concurrency is how many questions are under way at once while all is well.
+	// Prometheus itself evaluates 20 queries at a time, of everybody.
+	Concurrency int `yaml:"concurrency,omitempty"`
 	// MaxSeries and MaxSamples limit what one question may return, MaxBytes the
 	// inflated body of one answer. A history stops at MaxSamples and is shorter.
 	MaxSeries  int   `yaml:"maxSeries,omitempty"`
@@ -36,18 +39,22 @@ type Config struct {
 	MaxBytes   int64 `yaml:"maxBytes,omitempty"`
 
 	HTTP config.HTTPClientConfig `yaml:",inline"`
+
+	// Now is the clock that the server's is held against; nil is that of the host.
+	Now func() time.Time `yaml:"-"`
 }
 
 // DefaultConfig returns the configuration that a user starts from; only the URL
 // has to be set.
 func DefaultConfig() Config {
 	return Config{
-		Timeout:    analysis.Duration(30 * time.Second),
-		Lag:        analysis.Duration(analysis.PullLag),
-		MaxSeries:  10_000,
-		MaxSamples: 5_000_000,
-		MaxBytes:   16 << 20,
-		HTTP:       config.DefaultHTTPClientConfig,
+		Timeout:     analysis.Duration(30 * time.Second),
+		Lag:         analysis.Duration(analysis.PullLag),
+		Concurrency: 4,
+		MaxSeries:   10_000,
+		MaxSamples:  5_000_000,
+		MaxBytes:    16 << 20,
+		HTTP:        config.DefaultHTTPClientConfig,
 	}
 }
 
@@ -81,6 +88,9 @@ func (c Config) Validate() error {
 	}
 	if c.Lag < 0 {
 		fault("lag: %v is negative", c.Lag)
+	}
+	if c.Concurrency < 1 || c.Concurrency > 100 {
+		fault("concurrency: %d is not between 1 and 100", c.Concurrency)
 	}
 	if c.MaxSeries <= 0 || c.MaxSamples <= 0 || c.MaxBytes <= 0 {
 		fault("maxSeries, maxSamples and maxBytes: %d, %d and %d must be positive", c.MaxSeries, c.MaxSamples, c.MaxBytes)

@@ -59,8 +59,8 @@ http_headers: {X-Scope-OrgID: {values: [shop]}}
 	if _, err := s.Rows(context.Background(), minuteQuery("v1")); err != nil {
 		t.Error(err)
 	}
-	if s.Lag() != 20*time.Second {
-		t.Errorf("lag %v", s.Lag())
+	if s.Lag() != 20*time.Second || s.Concurrency() != 4 {
+		t.Errorf("lag %v, %d questions at once", s.Lag(), s.Concurrency())
 	}
 }
 
@@ -77,6 +77,7 @@ func TestConfigFaults(t *testing.T) {
 		"{url: 'http://e', timeout: 0s}":                  "timeout",
 		"{url: 'http://e', lag: -1s}":                     "lag",
 		"{url: 'http://e', maxBytes: 0}":                  "must be positive",
+		"{url: 'http://e', concurrency: 0}":               "between 1 and 100",
 		"{url: 'http://e', uri: x}":                       "field uri not found",
 		"{url: 'http://e', basic_auth: {user: x}}":        "field user not found",
 		"{url: 'http://e', timeout: soon}":                "no duration",

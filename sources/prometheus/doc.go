@@ -15,15 +15,22 @@
 // target began to count, and whether its pod is alive, is read from
 // process_start_time_seconds, where the cohort's labels are on it (starts.go).
 //
-// Everything that the server says is checked (series.go) and limited (client.go):
-// bytes, series, samples, time, redirects. What an error means:
+// Two things are for people who write names down and not for the line: what the
+// server has of a service under whatever names (catalogue.go), and what it knows of
+// one metric (metadata.go).
 //
-//   - Unavailable: no connection, timeout, 408, 429, 5xx, and any body that is no
-//     JSON: a login page or half an answer comes from something on the way, and
-//     the server behind it may still answer. Such an outage lasts at most until
-//     the deadline, and never becomes data.
-//   - Rejected: any other 4xx, a redirect to another host, and questions that
-//     cannot be put to Prometheus.
+// Everything that the server says is checked (series.go) and limited (client.go):
+// bytes, series, samples, time, redirects. How far its clock is off is read from the
+// Date of its answers (skew.go). What an error means:
+//
+//   - Unavailable: no connection, timeout, 408, 429, 499, 5xx, a 422 that tells of
+//     an outage behind the server (a store of Thanos, a ring of Mimir), an answer
+//     that says it is partial, and any body that is no JSON: a login page or half
+//     an answer comes from something on the way, and the server behind it may still
+//     answer. Such an outage lasts at most until the deadline, and never becomes
+//     data.
+//   - Rejected: any other 4xx, so also every limit of the server, a redirect to
+//     another host, and questions that cannot be put to Prometheus.
 //   - Malformed: JSON that is no range of counter samples, or more of it than the
 //     limits admit.
 //

@@ -31,7 +31,7 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 		return analysis.Answer{}, s.rejected(op, err)
 	}
 	i := &inquiry{Source: s, op: op}
-	from := q.Fold.Start.Add(-max(lookBack, 3*q.Fold.End.Sub(q.Fold.Start)))
+	from := rangeStart(q.Fold)
 	ask := func(from time.Time) func([]*labels.Matcher) ([]series, error) {
 		return func(ms []*labels.Matcher) ([]series, error) { return i.raw(ctx, ms, q.AsOf().Sub(from), q.AsOf()) }
 	}
@@ -53,7 +53,39 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 			return analysis.Answer{}, err
 		}
 	}
-	return analysis.Answer{Rows: f.rows(), Partial: len(i.warnings) > 0, Warnings: unique(i.warnings), Rendered: i.rendered}, nil
+	return analysis.Answer{Rows: f.rows(), Partial: len(i.warnings) > 0, Skew: s.clock.latest(), Warnings: unique(i.warnings), Rendered: i.rendered}, nil
+}
+
+// rangeStart is from when on samples are asked for.
+func rangeStart(f analysis.Fold) time.Time {
+	return f.Start.Add(-max(lookBack, 3*f.End.Sub(f.Start)))
+}
+
+// Render returns the queries that a question comes to, without asking them: what a
+// merged question would have been for one of those it was merged from. A question
+// that cannot be put has none.
+func (s *Source) Render(q analysis.Query) []string {
+	counters, err := s.ratio(q.Signal, q.Matches)
+	if err != nil {
+		return nil
+	}
+	starts, err := s.labels.bind(&analysis.Selector{Metric: startMetric}, q.Matches)
+	if err != nil {
+		return nil
+	}
+	asked := [][]*labels.Matcher{counters.total}
+	if !counters.within {
+		asked = append(asked, counters.event)
+	}
+	var rendered []string
+	for _, ms := range append(asked, starts) {
+		query, err := render(ms, q.AsOf().Sub(rangeStart(q.Fold)))
+		if err != nil {
+			return nil
+		}
+		rendered = append(rendered, query)
+	}
+	return rendered
 }
 
 // A fold sorts the series of a query into pods and their targets.

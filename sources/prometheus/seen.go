@@ -76,7 +76,7 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 		return nil, s.rejected(op, err)
 	}
 	span := q.To.Sub(q.From)
-	every := max(min(max(span/12, time.Minute), lookBack, span).Truncate(time.Second), time.Second)
+	every := max(min(max(span/12, time.Minute), lookBack, span).Truncate(time.Second), (span/maxPoints + time.Second).Truncate(time.Second))
 	end := q.To.Add(-time.Millisecond).Truncate(time.Millisecond) // the server's own precision: its last step must not lie after it
 	start := end.Add(-span / every * every)
 	i := &inquiry{Source: s, op: op}

@@ -3,6 +3,7 @@ package prometheus
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/promql"
 )
 
 // attacks are values that ended a string, a matcher or a query somewhere.
@@ -22,12 +24,15 @@ var attacks = []string{
 	"ümlaut", "日本", "😀", " ", "  v1", "v1 ", "__name__", `{__name__=~".+"}`, `@ 0`, `offset -1d`, `sum`, `bool`, `Inf`,
 }
 
-// checkBound fails unless the query of the given values is a bare selector that
-// selects exactly what was bound.
+// checkBound fails unless the query of a counter with the given values of the version
+// is a bare selector that selects exactly what was bound.
 func checkBound(t interface{ Fatalf(string, ...any) }, values []string) {
+	checkBoundTo(t, &analysis.Selector{Metric: "http_requests_total", Conditions: []analysis.Condition{{Name: "code", Op: analysis.OpRegexp, Values: []string{"5.."}}}}, values)
+}
+
+func checkBoundTo(t interface{ Fatalf(string, ...any) }, counter *analysis.Selector, values []string) {
 	n := naming{}
-	ms, err := n.bind(&analysis.Selector{Metric: "http_requests_total", Conditions: []analysis.Condition{{Name: "code", Op: analysis.OpRegexp, Values: []string{"5.."}}}},
-		[]analysis.Match{{Name: analysis.AttrService, Values: []string{"checkout"}}, {Name: analysis.AttrVersion, Values: values}})
+	ms, err := n.bind(counter, []analysis.Match{{Name: analysis.AttrService, Values: []string{"checkout"}}, {Name: analysis.AttrVersion, Values: values}})
 	refused := slices.ContainsFunc(values, func(v string) bool {
 		return v == "" || len(v) > maxValue || !utf8.ValidString(v) || strings.ContainsRune(v, '\uFFFD')
 	})
@@ -49,24 +54,27 @@ func checkBound(t interface{ Fatalf(string, ...any) }, values []string) {
 	if !ok || matrix.Range != time.Minute {
 		t.Fatalf("%s is no selector of a minute", text)
 	}
-	bound := map[string]*labels.Matcher{}
-	for _, m := range matrix.VectorSelector.(*parser.VectorSelector).LabelMatchers {
-		bound[m.Name] = m
+	// Whatever the counter and the service bind stands there once, and beside it only
+	// the matcher of the version.
+	rest := matrix.VectorSelector.(*parser.VectorSelector).LabelMatchers
+	bound := []labels.Matcher{{Name: "__name__", Value: counter.Metric}, {Name: "service_name", Value: "checkout"}}
+	for _, c := range counter.Conditions {
+		bound = append(bound, labels.Matcher{Name: c.Name, Type: matchTypes[c.Op], Value: c.Values[0]})
 	}
-	if len(bound) != 4 || len(matrix.VectorSelector.(*parser.VectorSelector).LabelMatchers) != 4 {
-		t.Fatalf("%s has other matchers", text)
-	}
-	for name, want := range map[string]labels.Matcher{
-		"__name__":     {Type: labels.MatchEqual, Value: "http_requests_total"},
-		"code":         {Type: labels.MatchRegexp, Value: "5.."},
-		"service_name": {Type: labels.MatchEqual, Value: "checkout"},
-	} {
-		if m := bound[name]; m == nil || m.Type != want.Type || m.Value != want.Value {
-			t.Fatalf("%s: matcher of %s is %v", text, name, m)
+	for _, want := range bound {
+		at := slices.IndexFunc(rest, func(m *labels.Matcher) bool {
+			return m.Name == want.Name && m.Type == want.Type && m.Value == want.Value
+		})
+		if at < 0 {
+			t.Fatalf("%s has no matcher %s", text, want.String())
 		}
+		rest = slices.Delete(rest, at, at+1)
 	}
-	version := bound["service_version"]
-	if version == nil || len(values) == 1 && version.Type != labels.MatchEqual || len(values) > 1 && version.Type != labels.MatchRegexp {
+	if len(rest) != 1 || rest[0].Name != "service_version" {
+		t.Fatalf("%s has the matchers %v beside what was bound", text, rest)
+	}
+	version := rest[0]
+	if len(values) == 1 && version.Type != labels.MatchEqual || len(values) > 1 && version.Type != labels.MatchRegexp {
 		t.Fatalf("%s: matcher of the version is %v", text, version)
 	}
 	others := append([]string{"", "v1", "other", "checkout", strings.Join(values, "|"), strings.Join(values, "")}, attacks...)
@@ -102,14 +110,51 @@ func FuzzInjection(f *testing.F) {
 		if a != b {
 			checkBound(t, []string{a, b})
 		}
+		// The same as conditions of a user's query.
+		if counter, err := promql.Counter(userQuery("http_requests_total", []string{"=", "!="}, []string{a, b})); err == nil {
+			checkBoundTo(t, counter, []string{"v1", "v2"})
+		}
 	})
 }
 
+// userQuery writes a query as a user might: a rate of a counter with a condition for
+// each value, on labels that cohorts are bound to as well.
+func userQuery(metric string, ops, values []string) string {
+	names := []string{"code", "service_version", "service_name", "code", "k8s.pod.name"}
+	text := []string{strconv.Quote(metric)}
+	for i, v := range values {
+		text = append(text, strconv.Quote(names[i%len(names)])+ops[i%len(ops)]+strconv.Quote(v))
+	}
+	return "sum by (pod) (rate({" + strings.Join(text, ",") + "}[5m]))"
+}
+
+// TestInjectionGenerated binds hostile values to hostile counters, both as they come
+// out of a user's query. With -rapid.checks=500000 it makes three million values, in
+// two minutes of a processor.
 func TestInjectionGenerated(t *testing.T) {
 	piece := rapid.OneOf(rapid.SampledFrom(attacks), rapid.StringMatching("[-a-z\"'`\\\\{}()|.*+?^$\\[\\]\n#@,=~! ]{1,6}"), rapid.String())
+	hostile := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 1, 4).Draw(t, "pieces"), "") })
 	rapid.Check(t, func(t *rapid.T) {
-		values := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 1, 4).Draw(t, "pieces"), "") }), 1, 5, rapid.ID).Draw(t, "values")
-		checkBound(t, values)
+		checkBound(t, rapid.SliceOfNDistinct(hostile, 1, 5, rapid.ID).Draw(t, "values"))
+
+		metric := rapid.OneOf(rapid.StringMatching("[a-z_]{1,9}_total"), hostile).Draw(t, "metric")
+		ops := rapid.SliceOfN(rapid.SampledFrom([]string{"=", "!=", "=~", "!~"}), 1, 4).Draw(t, "ops")
+		conditions := rapid.SliceOfN(hostile, 0, 5).Draw(t, "conditions")
+		// Some are no regular expressions, no names or no UTF-8, which is said before
+		// anything is bound; all others are conditions to the letter.
+		counter, err := promql.Counter(userQuery(metric, ops, conditions))
+		if err != nil {
+			return
+		}
+		if counter.Metric != metric || len(counter.Conditions) != len(conditions) {
+			t.Fatalf("%q with %q was read as %+v", metric, conditions, counter)
+		}
+		for i, c := range counter.Conditions {
+			if c.Values[0] != conditions[i] {
+				t.Fatalf("condition %q was read as %+v", conditions[i], c)
+			}
+		}
+		checkBoundTo(t, counter, rapid.SliceOfNDistinct(hostile, 1, 3, rapid.ID).Draw(t, "bound"))
 	})
 }
 

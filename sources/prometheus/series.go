@@ -2,6 +2,8 @@ package prometheus
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/sources"
 )
 
 // A series is one label combination of a counter as the server holds it.
@@ -38,7 +41,7 @@ func (i *inquiry) raw(ctx context.Context, ms []*labels.Matcher, over time.Durat
 	v, warnings, _, err := i.api.Query(ctx, query, end, v1.WithTimeout(i.timeout), v1.WithLimit(uint64(i.maxSeries)+1))
 	i.warnings = append(i.warnings, warnings...)
 	if err != nil {
-		return nil, i.fault(i.op, err)
+		return nil, i.about(query, err)
 	}
 	return i.accept(query, v, end)
 }
@@ -55,9 +58,19 @@ func (i *inquiry) steps(ctx context.Context, ms []*labels.Matcher, start, end ti
 	v, warnings, _, err := i.api.QueryRange(ctx, query, r, v1.WithTimeout(i.timeout), v1.WithLimit(uint64(i.maxSeries)+1), v1.WithLookbackDelta(step))
 	i.warnings = append(i.warnings, warnings...)
 	if err != nil {
-		return nil, i.fault(i.op, err)
+		return nil, i.about(query, err)
 	}
 	return i.accept(query, v, end)
+}
+
+// about classifies an error of one query. An answer that the question does not admit
+// names the question, which may be what is wrong.
+func (i *inquiry) about(query string, err error) error {
+	err = i.fault(i.op, err)
+	if known := (*sources.Error)(nil); errors.As(err, &known) && known.Kind == sources.Malformed {
+		known.Err = fmt.Errorf("%w, in the answer to %.300s", known.Err, query)
+	}
+	return err
 }
 
 // accept checks an answer: a matrix of counters within the limits, every series
@@ -74,7 +87,7 @@ func (i *inquiry) accept(query string, v model.Value, end time.Time) ([]series, 
 	all := make([]series, 0, len(matrix))
 	for _, stream := range matrix {
 		if id := stream.Metric.Fingerprint(); seen[id] {
-			return nil, i.wrong(i.op, query, "two series are %.300s", stream.Metric)
+			return nil, i.wrong(i.op, query, "two series with the same labels (%.300s)", stream.Metric)
 		} else {
 			seen[id] = true
 		}
@@ -91,7 +104,7 @@ func (i *inquiry) accept(query string, v model.Value, end time.Time) ([]series, 
 			case k > 0 && p.Timestamp <= stream.Values[k-1].Timestamp:
 				return nil, i.wrong(i.op, query, "the times of %.300s do not ascend", stream.Metric)
 			case math.IsNaN(value) || math.IsInf(value, 0) || value < 0:
-				return nil, i.wrong(i.op, query, "%.300s is %v, which no counter can be", stream.Metric, value)
+				return nil, i.wrong(i.op, query, "a sample that is %v, which no counter can be (%.300s)", value, stream.Metric)
 			}
 			if t := p.Timestamp.Time().UTC(); !t.After(end) {
 				samples = append(samples, analysis.Sample{T: t, V: value})

@@ -74,7 +74,7 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 		row.PodStart = started(pod, t)
 		rows = append(rows, row)
 	}
-	return analysis.Answer{Rows: add(rows)}, nil
+	return analysis.Answer{Rows: sources.AddUp(rows)}, nil
 }
 
 // Spacing implements sources.Source. The spacing is that of readings: instants at
@@ -260,32 +260,4 @@ func recent(t analysis.Target, since time.Time) analysis.Target {
 		}
 	}
 	return t
-}
-
-// add sorts rows and adds up those of one pod: several processes, or a process
-// that came back under another identity.
-func add(rows []analysis.Row) []analysis.Row {
-	order := func(a, b analysis.Row) int {
-		return cmp.Or(slices.Compare(a.Values, b.Values), cmp.Compare(a.Pod, b.Pod), slices.Compare(a.Observed, b.Observed))
-	}
-	slices.SortStableFunc(rows, order)
-	var out []analysis.Row
-	for _, row := range rows {
-		if len(out) == 0 || order(out[len(out)-1], row) != 0 {
-			out = append(out, row)
-			continue
-		}
-		sum := &out[len(out)-1]
-		sum.Bad += row.Bad
-		sum.Exposure += row.Exposure
-		sum.New = sum.New || row.New
-		sum.FirstBad += row.FirstBad
-		sum.FirstExposure += row.FirstExposure
-		sum.Received = max(sum.Received, row.Received)
-		sum.Fresh = sum.Fresh || row.Fresh
-		if row.PodStart.After(sum.PodStart) {
-			sum.PodStart = row.PodStart
-		}
-	}
-	return out
 }
