@@ -29,7 +29,7 @@ func (g *Gatherer) run(ctx context.Context, queries []*merged, answered func(*me
 			work <- q
 		}
 		close(work)
-		for range min(g.opts.Concurrency, len(queue)) {
+		for range min(g.concurrency(queue[0].query.Signal.Source), len(queue)) {
 			wait.Go(func() {
 				for q := range work {
 					g.settle(ctx, q, answered)
@@ -75,7 +75,7 @@ func (g *Gatherer) settle(ctx context.Context, q *merged, answered func(*merged,
 }
 
 func (g *Gatherer) issue(ctx context.Context, q *merged) (analysis.Answer, error) {
-	return withSlot(ctx, g, q.query.Signal.Source, "rows", func(s sources.Source) (analysis.Answer, error) {
+	return put(ctx, g, folds, q.query.Signal.Source, "rows", func(s sources.Source) (analysis.Answer, error) {
 		g.issued.Add(1)
 		return s.Rows(ctx, q.query)
 	})

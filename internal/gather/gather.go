@@ -9,12 +9,14 @@
 // is halved and asked again (ask.go), so that one service with broken telemetry
 // costs the others nothing.
 //
-// At most a fixed number of questions is under way at each source. History comes
-// in windows of one hour, which are kept (history.go).
+// Each source is asked no more at a time than it can bear, and not at all while it
+// fails or asks for rest (flow.go). History comes in windows of six hours, which are
+// kept (history.go), and what several ask for at the same moment is asked once
+// (flight.go).
 //
 // The package does not judge, knows no objectives beyond their names, does not
 // decide what an error means for a validation, never asks again by itself later,
-// and reads no clock.
+// and reads no clock: Advance tells it the time.
 package gather
 
 import (
@@ -22,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,10 +49,14 @@ type Result struct {
 
 // Options are limits. A zero field stands for its default.
 type Options struct {
-	Concurrency int // questions under way at each source; 4
+	Concurrency int // questions under way at each source that names no number itself; 4
 	Services    int // services in one question, and half the versions; 250
 	HistorySums int // minute sums in one answer of History; 1,000,000
 	CachedSums  int // minute sums that are kept for later questions; 500,000
+
+	// Asked is called when a question is put to a source, and what it returns when
+	// the answer has come, from several goroutines. Nil: nobody wants to know.
+	Asked func(source, op string) (answered func(error))
 }
 
 func (o Options) withDefaults() Options {
@@ -70,32 +75,61 @@ func (o Options) withDefaults() Options {
 type Stats struct {
 	Unmerged uint64 // what Rows would have asked, one by one
 	Issued   uint64 // what Rows asked
-	Cached   uint64 // hours of history that were known already
+	Shared   uint64 // questions of plans that were answered already, or were being asked
+
+	Sources map[string]SourceStats
 }
 
 // A Gatherer asks the sources of one process. It is safe for concurrent use.
 type Gatherer struct {
 	table   map[string]sources.Source
-	slots   map[string]chan struct{}
+	flows   map[string]*flow
 	opts    Options
 	history *historyCache
+	spacing flights[time.Duration]
+	seen    flights[[]analysis.Seen]
 
-	unmerged, issued, cached atomic.Uint64
+	now                      atomic.Int64 // in nanoseconds
+	unmerged, issued, shared atomic.Uint64
 }
 
 // New returns a Gatherer of the given sources, by the name that signals call them.
 func New(table map[string]sources.Source, opts Options) *Gatherer {
-	g := &Gatherer{table: table, slots: map[string]chan struct{}{}, opts: opts.withDefaults()}
-	for name := range table {
-		g.slots[name] = make(chan struct{}, g.opts.Concurrency)
+	g := &Gatherer{table: table, flows: map[string]*flow{}, opts: opts.withDefaults()}
+	for name, source := range table {
+		ceiling := g.opts.Concurrency
+		if s, ok := source.(interface{ Concurrency() int }); ok {
+			ceiling = s.Concurrency()
+		}
+		g.flows[name] = newFlow(name, ceiling)
 	}
 	g.history = newHistoryCache(g.opts.CachedSums)
 	return g
 }
 
+// Advance tells the time, by which sources are left alone and the past is settled.
+func (g *Gatherer) Advance(now time.Time) {
+	g.now.Store(now.UnixNano())
+	for _, f := range g.flows {
+		f.advance(now)
+	}
+}
+
 // Stats returns the counts so far.
 func (g *Gatherer) Stats() Stats {
-	return Stats{Unmerged: g.unmerged.Load(), Issued: g.issued.Load(), Cached: g.cached.Load()}
+	s := Stats{Unmerged: g.unmerged.Load(), Issued: g.issued.Load(), Shared: g.shared.Load(), Sources: map[string]SourceStats{}}
+	for name, f := range g.flows {
+		s.Sources[name] = f.stats()
+	}
+	return s
+}
+
+// concurrency is how many questions a source may be asked at once when all is well.
+func (g *Gatherer) concurrency(source string) int {
+	if f := g.flows[source]; f != nil {
+		return f.ceiling
+	}
+	return 1
 }
 
 // Rows answers the requests in their order. It returns when every source has
@@ -103,37 +137,54 @@ func (g *Gatherer) Stats() Stats {
 // that fails costs only the requests that asked it.
 func (g *Gatherer) Rows(ctx context.Context, requests []Request) []Result {
 	results := make([]Result, len(requests))
-	parts := make([][]part, len(requests)) // of each request, until both arms are answered
+	g.Each(ctx, requests, func(answered []int, those []Result) {
+		for k, i := range answered {
+			results[i] = those[k]
+		}
+	})
+	return results
+}
+
+// Each answers the requests as Rows does, and hands the results over as they come:
+// the indexes of the requests, ascending, and what they got. All requests of a
+// validation are handed over together. The calls do not overlap, and while one
+// lasts no more is asked.
+func (g *Gatherer) Each(ctx context.Context, requests []Request, hand func(answered []int, results []Result)) {
+	d := newDelivery(requests, hand)
 	var questions []*question
+	var refused []int
 	for i, r := range requests {
 		split, err := ask(r)
 		if err != nil {
-			results[i].Err = &sources.Error{Kind: sources.Rejected, Source: r.Query.Signal.Source, Op: "rows", Err: err}
+			d.results[i].Err = &sources.Error{Kind: sources.Rejected, Source: r.Query.Signal.Source, Op: "rows", Err: err}
+			refused = append(refused, i)
 			continue
 		}
 		for _, s := range split {
 			s.request = i
 			questions = append(questions, s)
 		}
-		parts[i] = make([]part, 0, len(split))
+		d.expect(i, len(split))
 	}
 	g.unmerged.Add(uint64(len(questions)))
-
-	var mu sync.Mutex
+	d.settled(refused)
 	g.run(ctx, merge(questions, g.opts.Services), func(asked *merged, answer analysis.Answer, err error) {
-		sorted := sortByWho(asked.query, answer.Rows)
-		mu.Lock()
-		defer mu.Unlock()
-		for _, q := range asked.questions {
-			parts[q.request] = append(parts[q.request], part{q, answer, sorted, err})
+		if len(asked.questions) > 1 {
+			answer.Rendered = nil // it names others
 		}
+		d.take(asked, answer, err, g.rendered)
 	})
-	for i, r := range requests {
-		if parts[i] != nil {
-			results[i] = join(r, parts[i])
-		}
+}
+
+// rendered is how a question would have been put to its source alone, nil where the
+// source cannot tell.
+func (g *Gatherer) rendered(q *question) []string {
+	if s, ok := g.table[q.query.Signal.Source].(interface {
+		Render(analysis.Query) []string
+	}); ok {
+		return s.Render(q.query)
 	}
-	return results
+	return nil
 }
 
 // Lag is how far a source is behind the moment that it describes, 0 where it does
@@ -147,36 +198,43 @@ func (g *Gatherer) Lag(source string) time.Duration {
 
 // Spacing asks one source for the spacing of its samples.
 func (g *Gatherer) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error) {
-	return withSlot(ctx, g, q.Signal.Source, "spacing", func(s sources.Source) (time.Duration, error) { return s.Spacing(ctx, q) })
+	return g.spacing.once(ctx, g, q.Signal.Source, "spacing", named(q.Signal, q.Matches, q.From, q.To), func() (time.Duration, error) {
+		return put(ctx, g, plans, q.Signal.Source, "spacing", func(s sources.Source) (time.Duration, error) { return s.Spacing(ctx, q) })
+	})
 }
 
 // Seen asks one source for the releases that it heard of.
 func (g *Gatherer) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error) {
-	return withSlot(ctx, g, q.Signal.Source, "seen", func(s sources.Source) ([]analysis.Seen, error) { return s.Seen(ctx, q) })
+	seen, err := g.seen.once(ctx, g, q.Signal.Source, "seen", named(q.Signal, q.Service, q.From, q.To), func() ([]analysis.Seen, error) {
+		return put(ctx, g, plans, q.Signal.Source, "seen", func(s sources.Source) ([]analysis.Seen, error) { return s.Seen(ctx, q) })
+	})
+	return slices.Clone(seen), err
 }
 
-// withSlot asks a source when one of its slots is free.
-func withSlot[T any](ctx context.Context, g *Gatherer, name, op string, ask func(sources.Source) (T, error)) (answer T, err error) {
+// put asks a source when it is this question's turn.
+func put[T any](ctx context.Context, g *Gatherer, l lane, name, op string, ask func(sources.Source) (T, error)) (answer T, err error) {
 	source := g.table[name]
 	if source == nil {
 		return answer, &sources.Error{Kind: sources.Rejected, Source: name, Op: op, Err: fmt.Errorf("no source has this name")}
 	}
-	unanswered := func() error {
-		return &sources.Error{Kind: sources.Unavailable, Source: name, Op: op, Err: context.Cause(ctx)}
+	f := g.flows[name]
+	if err := f.enter(ctx, l, op); err != nil {
+		return answer, err
 	}
-	if ctx.Err() != nil {
-		return answer, unanswered()
+	answered := func(error) {}
+	if g.opts.Asked != nil {
+		answered = g.opts.Asked(name, op)
 	}
-	select {
-	case g.slots[name] <- struct{}{}:
-	case <-ctx.Done():
-		return answer, unanswered()
-	}
-	defer func() { <-g.slots[name] }()
-	answer, err = ask(source)
+	answer, err = guarded(name, op, func() (T, error) { return ask(source) })
 	var known *sources.Error
 	if err != nil && !errors.As(err, &known) {
-		err = &sources.Error{Kind: sources.Unavailable, Source: name, Op: op, Err: err}
+		known = &sources.Error{Kind: sources.Unavailable, Source: name, Op: op, Err: err}
+		err = known
+	}
+	answered(err)
+	pause := f.leave(l, op, err, err != nil && ctx.Err() != nil)
+	if err != nil && known.Kind == sources.Unavailable && pause > known.RetryAfter { // to ask before would be in vain
+		err = &sources.Error{Kind: sources.Unavailable, Source: name, Op: op, RetryAfter: pause, Err: known.Err}
 	}
 	return answer, err
 }

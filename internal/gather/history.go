@@ -3,8 +3,6 @@ package gather
 import (
 	"container/list"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -13,75 +11,67 @@ import (
 	"github.com/release-assay/assay/sources"
 )
 
-// settled is how old an hour of history must be before it is kept: until then
+// span is the length of the windows that history comes in. They lie at multiples of
+// it, so that deployments share them: a day of one service is five questions, of
+// which the three in the middle are asked once, however often it is deployed.
+const span = 6 * time.Hour
+
+// settled is how old a window of history must be before it is kept: until then
 // samples may still be on their way.
 const settled = 5 * time.Minute
 
-// History returns the minute sums of a signal, hour by hour and newest first
+// History returns the minute sums of a signal, window by window and newest first
 // underneath, so that an answer over the limit of sums is shorter at its beginning.
-// An hour that was asked for before is not asked for again, and one that somebody
-// else is asking for is waited for. Hours are counted each by itself: the answer
+// A window that was asked for before is not asked for again, and one that somebody
+// else is asking for is waited for. Windows are counted each by itself: the answer
 // does not depend on what was known.
 func (g *Gatherer) History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
-	var hours [][]analysis.MinuteSum
+	var windows [][]analysis.MinuteSum
 	total := 0
 	for end := q.To; end.After(q.From); {
-		start := end.Add(-time.Nanosecond).Truncate(time.Hour)
+		start := end.Add(-time.Nanosecond).Truncate(span)
 		if start.Before(q.From) {
 			start = q.From
 		}
 		w := q
 		w.From, w.To = start, end
-		keep := end.Sub(start) == time.Hour && q.To.Sub(end) >= settled
-		sums, err := g.hour(ctx, w, keep)
+		keep := end.Sub(start) == span && g.now.Load()-end.UnixNano() >= int64(settled)
+		sums, err := g.window(ctx, w, keep)
 		if err != nil {
 			return nil, err
 		}
 		if total += len(sums); total > g.opts.HistorySums {
 			break
 		}
-		hours = append(hours, sums)
+		windows = append(windows, sums)
 		end = start
 	}
-	slices.Reverse(hours)
-	return slices.Concat(hours...), nil
+	slices.Reverse(windows)
+	return slices.Concat(windows...), nil
 }
 
-// hour returns one window, from the cache, from somebody who is asking, or from
+// window returns one window, from the cache, from somebody who is asking, or from
 // the source.
-func (g *Gatherer) hour(ctx context.Context, w analysis.HistoryQuery, keep bool) ([]analysis.MinuteSum, error) {
-	key := historyKey(w)
+func (g *Gatherer) window(ctx context.Context, w analysis.HistoryQuery, keep bool) ([]analysis.MinuteSum, error) {
+	key := named(w.Signal, w.Matches, w.From, w.To)
 	for {
 		f, mine := g.history.join(key)
 		if mine {
-			f.sums, f.err = withSlot(ctx, g, w.Signal.Source, "history", func(s sources.Source) ([]analysis.MinuteSum, error) { return s.History(ctx, w) })
+			f.sums, f.err = put(ctx, g, plans, w.Signal.Source, "history", func(s sources.Source) ([]analysis.MinuteSum, error) { return s.History(ctx, w) })
 			f.abandoned = f.err != nil && ctx.Err() != nil
 			g.history.finish(key, f, keep)
 			return f.sums, f.err
 		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, &sources.Error{Kind: sources.Unavailable, Source: w.Signal.Source, Op: "history", Err: context.Cause(ctx)}
+		if err := landed(ctx, f.done, w.Signal.Source, "history"); err != nil {
+			return nil, err
 		}
 		if f.err == nil {
-			g.cached.Add(1)
+			g.shared.Add(1)
 		}
 		if !f.abandoned {
 			return f.sums, f.err
 		}
 	}
-}
-
-// historyKey names a window: what is asked, of whom, from when to when.
-func historyKey(w analysis.HistoryQuery) string {
-	s := w.Signal
-	s.Name, s.Unit = "", ""
-	text, err := json.Marshal([]any{s, w.Matches})
-	if err != nil {
-		panic(err) // strings
-	}
-	return fmt.Sprintf("%s %d %d", text, w.From.UnixNano(), w.To.UnixNano())
 }
 
 // A historyCache keeps the windows that were used last, and those that are being

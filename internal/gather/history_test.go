@@ -44,26 +44,27 @@ func checkMinutes(t *testing.T, sums []analysis.MinuteSum, from, to time.Time) {
 	}
 }
 
-func TestHistoryIsKeptByTheHour(t *testing.T) {
+func TestHistoryIsKeptByTheWindow(t *testing.T) {
 	f := new(fake)
 	asked := minutes(f)
 	g := New(table(map[string]*fake{"prom": f}), Options{})
-	from, to := noon.Add(-5*time.Hour+20*time.Minute), noon.Add(20*time.Minute)
+	from, to := noon.Add(-24*time.Hour+20*time.Minute), noon.Add(20*time.Minute)
 	for _, test := range []struct {
 		name     string
 		from, to time.Time
 		want     int // questions
 	}{
-		{"first", from, to, 6},
+		{"first", from, to, 5},
 		{"again: what is at both ends is asked again", from, to, 2},
 		{"a minute later", from.Add(time.Minute), to.Add(time.Minute), 2},
-		{"the last hour is not settled", noon.Add(-2 * time.Hour), noon.Add(time.Hour), 1},
-		{"nor is it now", noon, noon.Add(time.Hour), 1},
-		{"now it is, and is asked once more", noon, noon.Add(time.Hour + settled), 2},
-		{"kept", noon, noon.Add(time.Hour + settled), 1},
+		{"the last window is not settled", noon.Add(-12 * time.Hour), noon.Add(span), 1},
+		{"nor is it now", noon, noon.Add(span), 1},
+		{"now it is, and is asked once more", noon, noon.Add(span + settled), 2},
+		{"kept", noon, noon.Add(span + settled), 1},
 		{"nothing", noon, noon, 0},
 	} {
 		before := asked()
+		g.Advance(test.to)
 		sums, err := g.History(context.Background(), historyOf(test.from, test.to))
 		if err != nil || asked()-before != test.want {
 			t.Fatalf("%s: %d questions, want %d (%v)", test.name, asked()-before, test.want, err)
@@ -77,7 +78,7 @@ func TestHistoryIsKeptByTheHour(t *testing.T) {
 		t.Errorf("another name: %d questions, %v", asked()-before, err)
 	}
 	other.Matches[0].Values = []string{"cart"}
-	if _, err := g.History(context.Background(), other); err != nil || asked()-before != 8 {
+	if _, err := g.History(context.Background(), other); err != nil || asked()-before != 7 {
 		t.Errorf("another service: %d questions, %v", asked()-before, err)
 	}
 }
@@ -85,30 +86,31 @@ func TestHistoryIsKeptByTheHour(t *testing.T) {
 func TestHistoryKeepsItsBudget(t *testing.T) {
 	f := new(fake)
 	minutes(f)
-	g := New(table(map[string]*fake{"prom": f}), Options{HistorySums: 200})
+	g := New(table(map[string]*fake{"prom": f}), Options{HistorySums: 1200})
 	sums, err := g.History(context.Background(), historyOf(noon.Add(-24*time.Hour), noon))
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkMinutes(t, sums, noon.Add(-3*time.Hour), noon)
+	checkMinutes(t, sums, noon.Add(-3*span), noon)
 }
 
 func TestTheCacheIsLimited(t *testing.T) {
 	f := new(fake)
 	asked := minutes(f)
-	g := New(table(map[string]*fake{"prom": f}), Options{CachedSums: 4*61 + 1})
+	g := New(table(map[string]*fake{"prom": f}), Options{CachedSums: 4*361 + 1})
 	to := noon.Add(settled)
+	g.Advance(to)
 	for range 3 {
-		if _, err := g.History(context.Background(), historyOf(noon.Add(-24*time.Hour), to)); err != nil {
+		if _, err := g.History(context.Background(), historyOf(noon.Add(-48*time.Hour), to)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(g.history.windows); n != 4 || g.history.used.Len() != 4 || g.history.sums != 4*61 {
+	if n := len(g.history.windows); n != 4 || g.history.used.Len() != 4 || g.history.sums != 4*361 {
 		t.Errorf("%d windows with %d sums are kept", n, g.history.sums)
 	}
 	before := asked()
 	if _, err := g.History(context.Background(), historyOf(noon.Add(-24*time.Hour), noon.Add(-20*time.Hour).Add(settled))); err != nil || asked()-before != 1 {
-		t.Errorf("the hours used last were asked again: %d, %v", asked()-before, err)
+		t.Errorf("the windows used last were asked again: %d, %v", asked()-before, err)
 	}
 }
 
@@ -217,7 +219,7 @@ func TestHistoryFails(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n != 2 { // the newest hour, each time
+	if n != 2 { // the newest window, each time
 		t.Errorf("%d questions", n)
 	}
 }

@@ -60,6 +60,9 @@ func join(r Request, parts []part) Result {
 			e.Rows = append(e.Rows, p.rows(arm, r)...)
 		}
 		e.Partial = e.Partial || p.answer.Partial
+		if p.answer.Skew.D().Abs() > e.Skew.D().Abs() {
+			e.Skew = p.answer.Skew
+		}
 		e.Warnings = append(e.Warnings, p.answer.Warnings...)
 		e.Rendered = append(e.Rendered, p.answer.Rendered...)
 	}
