@@ -15,6 +15,7 @@ type Store interface {
 	Accept(ctx context.Context, batch store.Batch) (store.Accepted, error)
 	AddGap(ctx context.Context, gap store.Gap) error
 	ResetPartition(ctx context.Context, reset store.Reset) error
+	StoredOffset(ctx context.Context, topic string, partition int) (int64, error)
 }
 
 // An Answer is what becomes of an event that was posted.
@@ -29,9 +30,8 @@ type Answer struct {
 // An Accepter takes events that are posted over HTTP into the same inbox, with the
 // same rules.
 type Accepter struct {
-	Store   Store
-	Limits  Limits // zero: DefaultLimits
-	Forward func(store.DeadLetter) (store.OutboxMessage, bool)
+	Store  Store
+	Limits Limits // zero: DefaultLimits
 }
 
 // AcceptHTTP takes one event. When it returns no error and the outcome is accepted,
@@ -56,7 +56,7 @@ func (a Accepter) AcceptHTTP(ctx context.Context, header http.Header, body []byt
 			Topic: store.TopicHTTP, Partition: store.PartitionHTTP, Key: []byte(Key(d.Event.Release)),
 			Headers: m.Headers, Raw: m.Value, ContentHash: d.ContentHash, Event: d.Event,
 		}},
-		Forward: a.Forward, Now: now,
+		Now: now,
 	})
 	if err != nil {
 		return Answer{}, err

@@ -3,6 +3,7 @@ package intake
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -17,11 +18,19 @@ const (
 	maxKeptKey = 32 << 10
 )
 
+// Reasons are all reasons of dead letters.
+var Reasons = []Reason{Malformed, Schema, UnsupportedSchema, Conflict, Orphan, Unauthorised, Quarantined, TooLarge, Poison}
+
+// letterPrefix begins the headers that a record of the topic of dead letters has
+// beside its own.
+const letterPrefix = "assay-dlq-"
+
 // deadLetter returns the row for a refused record.
 func deadLetter(topic string, partition int, r kafka.Record, rejection *Rejection, now time.Time) store.DeadLetter {
 	d := store.DeadLetter{
 		Reason: string(rejection.Reason), Error: rejection.Error(), Topic: topic, Partition: partition, Offset: r.Offset, LastOffset: r.Offset,
-		Key: r.Key, Value: r.Value, Headers: headersOf(r), EventSource: rejection.EventSource, EventID: rejection.EventID, At: now,
+		Key: r.Key, Value: r.Value, Headers: headersOf(r), EventSource: rejection.EventSource, EventID: rejection.EventID,
+		DeploymentID: rejection.DeploymentID, At: now,
 	}
 	if len(d.Value) > maxKept {
 		d.Error += fmt.Sprintf(" (%d bytes of the value are kept)", maxKept)
@@ -63,20 +72,20 @@ func headersOf(r kafka.Record) []store.Header {
 // ForwardTo returns the function that feeds the topic of dead letters through the
 // outbox of the named sink: the record as it came, with headers that say what was
 // wrong with it. The table of dead letters is the record; the topic is for others
-// to read.
-func ForwardTo(sink string) func(store.DeadLetter) (store.OutboxMessage, bool) {
-	return func(d store.DeadLetter) (store.OutboxMessage, bool) {
+// to read. Headers that look like ours and came with the record are left out, so
+// that each of ours is there once and true.
+func ForwardTo(sink string) func(store.DeadLetter) store.OutboxMessage {
+	return func(d store.DeadLetter) store.OutboxMessage {
 		at := d.At.UTC().Format(time.RFC3339Nano)
 		m := store.OutboxMessage{
-			Sink: sink, Key: string(d.Key), Payload: d.Value, CreatedAt: d.At, ContentType: "application/octet-stream",
+			Sink: sink, Key: string(d.Key), Payload: d.Value, CreatedAt: d.At,
 			MessageID: analysis.DeriveID("dead-letter", d.Topic, strconv.Itoa(d.Partition), strconv.FormatInt(d.Offset, 10), strconv.FormatInt(d.ID, 10), at),
 		}
 		for _, h := range d.Headers {
-			if h.Key == contentTypeHeader {
-				m.ContentType = string(h.Value)
+			if !strings.HasPrefix(h.Key, letterPrefix) {
+				m.Headers = append(m.Headers, h)
 			}
 		}
-		m.Headers = append(m.Headers, d.Headers...)
 		for _, h := range [][2]string{
 			{"reason", d.Reason},
 			{"error", d.Error},
@@ -87,8 +96,8 @@ func ForwardTo(sink string) func(store.DeadLetter) (store.OutboxMessage, bool) {
 			{"attempts", "1"},
 			{"timestamp", at},
 		} {
-			m.Headers = append(m.Headers, store.Header{Key: "assay-dlq-" + h[0], Value: []byte(h[1])})
+			m.Headers = append(m.Headers, store.Header{Key: letterPrefix + h[0], Value: []byte(h[1])})
 		}
-		return m, true
+		return m
 	}
 }

@@ -2,13 +2,10 @@ package intake
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/release-assay/assay/internal/kafka"
 	"github.com/release-assay/assay/internal/store"
 )
 
@@ -49,77 +46,11 @@ func (l *loop) short(ctx context.Context) error {
 		case l.Now().Sub(since) >= patience:
 			return l.stop(ctx, first, end)
 		}
-		l.Status.failed(l.lease.Partition, fmt.Errorf("the log ends at %d, %d were read of it; waiting for the rest", end, l.next))
+		l.Status.failed(l.lease.Partition, fmt.Errorf("the log ends at %d, it was read up to %d; waiting for the rest", end, l.next))
 		if !sleep(ctx, backoffMin) {
 			return ctx.Err()
 		}
 	}
-}
-
-// A fingerprint is the record of a partition that this process has read last; none
-// at first. It outlives generations, because an outage ends them.
-type fingerprint struct {
-	known  bool
-	offset int64
-	sum    [sha256.Size]byte
-}
-
-// fingerprint returns that of a partition, for the one loop that reads it.
-func (r *runner) fingerprint(partition int) *fingerprint {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fingerprints == nil {
-		r.fingerprints = map[int]*fingerprint{}
-	}
-	f := r.fingerprints[partition]
-	if f == nil {
-		f = &fingerprint{}
-		r.fingerprints[partition] = f
-	}
-	return f
-}
-
-func (p *fingerprint) note(f kafka.Fetched) {
-	if n := len(f.Batches); n > 0 {
-		records := f.Batches[n-1].Records
-		*p = fingerprintOf(records[len(records)-1])
-	}
-}
-
-func fingerprintOf(r kafka.Record) fingerprint {
-	return fingerprint{true, r.Offset, sha256.Sum256(fmt.Appendf(nil, "%d %d %s %s", r.Time.UnixMilli(), len(r.Key), r.Key, r.Value))}
-}
-
-// recognise looks after an outage whether the record that was read last is still
-// there. Its absence is how a topic that was created anew, and has grown past our
-// offset in the meantime, gives itself away.
-func (l *loop) recognise(ctx context.Context) error {
-	if !l.last.known {
-		return nil
-	}
-	f, err := l.client.Fetch(ctx, kafka.Position{Topic: l.Topic, Partition: l.lease.Partition, Offset: l.last.offset})
-	if errors.Is(err, kafka.ErrOffsetOutOfRange) {
-		first, end, err := l.client.Offsets(ctx, l.Topic, l.lease.Partition)
-		switch {
-		case err != nil:
-			return err
-		case first > l.last.offset:
-			return nil // retention has taken it: nothing can be said
-		case l.Embedded:
-			return l.startOver(ctx, first, end)
-		}
-		return l.stop(ctx, first, end)
-	}
-	if err != nil {
-		return err
-	}
-	if len(f.Batches) > 0 && fingerprintOf(f.Batches[0].Records[0]) == *l.last {
-		return nil
-	}
-	if l.Embedded {
-		return l.startOver(ctx, f.LogStart, f.End)
-	}
-	return l.stop(ctx, f.LogStart, f.End)
 }
 
 // gap records that offsets were gone before they could be read, and goes on. The
@@ -162,32 +93,4 @@ func (l *loop) startOver(ctx context.Context, first, end int64) error {
 		return err
 	}
 	return errReset
-}
-
-// stopped is how often a stopped partition looks whether an operator has decided.
-const stopped = 2 * time.Second
-
-// stop reads no further until an operator chooses where to go on (rewind or skip,
-// Store.ResetPartition): either choice made by us could lose events or judge a
-// deployment twice. It returns errReset once that was done. Returning earlier
-// would end the generation, and with it the reading of all other partitions.
-func (l *loop) stop(ctx context.Context, first, end int64) error {
-	p := l.lease.Partition
-	text := fmt.Sprintf("the log has the offsets %d to %d and is not the one of which %d were read: the topic was created anew or has lost its end; choose where to go on", first, end, l.next)
-	l.Log.Error("a partition is stopped", "topic", l.Topic, "partition", p, "err", text)
-	for {
-		l.Status.update(p, func(s *PartitionStatus) { s.Stopped, s.Error, s.Next, s.End = true, text, l.next, end })
-		if !sleep(ctx, stopped) {
-			return ctx.Err()
-		}
-		lease, err := l.acquire(ctx, p)
-		if err != nil {
-			return err
-		}
-		if lease.Epoch > l.lease.Epoch+1 { // somebody else has touched it in between
-			l.Status.update(p, func(s *PartitionStatus) { s.Stopped, s.Error = false, "" })
-			return errReset
-		}
-		l.lease = lease
-	}
 }

@@ -110,6 +110,9 @@ type Rejection struct {
 	Detail string // for people
 	// Of the CloudEvent, where they could be read.
 	EventSource, EventID string
+	// DeploymentID is what an event of an unsupported schema says of its deployment,
+	// where it can be read: its sender asks by it.
+	DeploymentID analysis.DeploymentID
 }
 
 func (r *Rejection) Error() string {

@@ -17,22 +17,16 @@ const storeTimeout = 10 * time.Second
 // next offset is the store's; Kafka is asked for records only.
 func (r *runner) read(ctx context.Context, partition int, told *progress) {
 	for ctx.Err() == nil {
-		lease, err := r.acquire(ctx, partition)
-		if err != nil {
-			return
-		}
-		last := r.fingerprint(partition)
-		l := &loop{runner: r, lease: lease, next: lease.NextOffset, told: told, last: last, doubt: last.known}
-		err = l.run(ctx)
+		err := r.readLeased(ctx, partition, told)
 		switch {
 		case errors.Is(err, errReset): // by us or by an operator: acquire anew
-			last.known = false
+			r.remember(partition, fingerprint{})
 			continue
 		case errors.Is(err, store.ErrFenced):
 			// What was fetched is discarded: its owner fetches it too. Returning ends
 			// the generation; do not do so in a hurry, should two groups fight.
 			r.Status.count(func(c *Counts) { c.Fenced++ })
-			r.Log.Warn("another process has taken the partition", "topic", r.Topic, "partition", partition, "err", err)
+			r.Log.Warn("the partition was taken by a newer reader", "topic", r.Topic, "partition", partition, "err", err)
 			sleep(ctx, time.Second)
 		}
 		return
@@ -41,12 +35,29 @@ func (r *runner) read(ctx context.Context, partition int, told *progress) {
 
 var errReset = errors.New("the offset was set anew")
 
+// readLeased reads the partition under one lease.
+func (r *runner) readLeased(ctx context.Context, partition int, told *progress) error {
+	id, err := r.topicID(ctx, partition)
+	if err != nil {
+		return err
+	}
+	lease, err := r.acquire(ctx, partition, id)
+	switch {
+	case errors.Is(err, store.ErrTopicRecreated):
+		return r.recreated(ctx, partition, id, err)
+	case err != nil:
+		return err
+	}
+	last := r.recall(partition)
+	l := &loop{runner: r, lease: lease, topicID: id, next: lease.NextOffset, told: told, last: last, doubt: last.known}
+	r.Status.update(partition, func(s *PartitionStatus) { s.Next = l.next })
+	return l.run(ctx)
+}
+
 // acquire takes the partition, which fences whoever had it before.
-func (r *runner) acquire(ctx context.Context, partition int) (lease store.Lease, err error) {
-	// kafka-go does not tell the id of a topic (its metadata version is too old), so
-	// that a topic that was created anew is recognised by its offsets only.
+func (r *runner) acquire(ctx context.Context, partition int, topicID string) (lease store.Lease, err error) {
 	err = r.insist(ctx, partition, func(ctx context.Context) error {
-		lease, err = r.Store.AcquirePartition(ctx, r.Topic, partition, r.Owner, "", r.Now())
+		lease, err = r.Store.AcquirePartition(ctx, r.Topic, partition, r.Owner, topicID, r.Now())
 		return err
 	})
 	return lease, err
@@ -61,7 +72,7 @@ func (r *runner) insist(ctx context.Context, partition int, do func(context.Cont
 		err := do(try)
 		cancel()
 		switch {
-		case err == nil, errors.Is(err, store.ErrFenced):
+		case err == nil, errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrTopicRecreated):
 			return err
 		case errors.Is(err, store.ErrIO), errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrClosed):
 			r.cancel(&fatalError{fmt.Errorf("intake: %w", err)})
@@ -80,11 +91,12 @@ func (r *runner) insist(ctx context.Context, partition int, do func(context.Cont
 // A loop reads a partition under one lease.
 type loop struct {
 	*runner
-	lease store.Lease
-	next  int64
-	told  *progress
-	last  *fingerprint
-	doubt bool // whether this is still the log of which last was read
+	lease   store.Lease
+	topicID string // under which it was acquired
+	next    int64
+	told    *progress
+	last    fingerprint
+	doubt   bool // whether this is still the log that was read before
 }
 
 func (l *loop) position() kafka.Position {
@@ -99,6 +111,7 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	var pause backoff
 	for ctx.Err() == nil {
+		l.Status.alive(l.lease.Partition)
 		fetched, err := l.client.Fetch(ctx, l.position())
 		var bad *kafka.BadBatch
 		switch {
@@ -118,10 +131,10 @@ func (l *loop) run(ctx context.Context) error {
 		case err == nil:
 			pause.reset()
 			continue
-		case ctx.Err() != nil:
-			return nil
 		case errors.Is(err, store.ErrFenced), errors.Is(err, errReset):
 			return err
+		case ctx.Err() != nil:
+			return nil
 		}
 		l.doubt = true
 		l.client.Refresh()
@@ -193,7 +206,7 @@ func (l *loop) take(ctx context.Context, f kafka.Fetched) error {
 	if err := l.accept(ctx, batch, ignored); err != nil {
 		return err
 	}
-	l.last.note(f)
+	l.note(f)
 	l.Status.fetched(l.lease.Partition, l.next, f.End, l.Now())
 	return nil
 }
@@ -203,7 +216,7 @@ func (l *loop) accept(ctx context.Context, batch store.Batch, ignored int) error
 	if batch.NextOffset == l.next && len(batch.Deliveries)+len(batch.DeadLetters) == 0 {
 		return nil
 	}
-	batch.Lease, batch.Forward = &l.lease, l.Forward
+	batch.Lease = &l.lease
 	var accepted store.Accepted
 	err := l.insist(ctx, l.lease.Partition, func(ctx context.Context) (err error) {
 		accepted, err = l.Store.Accept(ctx, batch)

@@ -6,21 +6,17 @@ import (
 	"maps"
 	"sync"
 	"time"
-
-	kafkago "github.com/segmentio/kafka-go"
 )
 
-// progress tells Kafka how far the partitions of a generation were read, once a
+// progress tells Kafka how far the partitions were read, once a
 // second. It is advice for the lag shown in dashboards: where Assay goes on is in
 // the store, so a commit that fails, is late or is lost has no effect (P2, P8).
 type progress struct {
-	topic string
-
 	mu      sync.Mutex
 	offsets map[int]int64
 }
 
-func newProgress(topic string) *progress { return &progress{topic: topic, offsets: map[int]int64{}} }
+func newProgress() *progress { return &progress{offsets: map[int]int64{}} }
 
 func (p *progress) set(partition int, next int64) {
 	p.mu.Lock()
@@ -28,7 +24,7 @@ func (p *progress) set(partition int, next int64) {
 	p.offsets[partition] = next
 }
 
-func (p *progress) commit(ctx context.Context, gen *kafkago.Generation, log *slog.Logger) {
+func (p *progress) commit(ctx context.Context, send func(context.Context, map[int]int64) error, log *slog.Logger) {
 	told := map[int]int64{}
 	for sleep(ctx, time.Second) {
 		p.mu.Lock()
@@ -41,7 +37,7 @@ func (p *progress) commit(ctx context.Context, gen *kafkago.Generation, log *slo
 		if len(offsets) == 0 {
 			continue
 		}
-		if err := gen.CommitOffsets(map[string]map[int]int64{p.topic: offsets}); err != nil {
+		if err := send(ctx, offsets); err != nil {
 			log.Debug("kafka did not take our offsets", "err", err)
 			continue
 		}

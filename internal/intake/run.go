@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/release-assay/assay/internal/kafka"
-	"github.com/release-assay/assay/internal/store"
 )
 
 // A RunConfig is what Run needs.
@@ -27,15 +25,16 @@ type RunConfig struct {
 	Now    func() time.Time
 	Status *Status // kept up to date; may be nil
 	Log    *slog.Logger
+	// Alone says that no other process has this store. Then every partition is read,
+	// and Group only names the offsets that Kafka is told.
+	Alone bool
 	// Embedded says that the broker is the one inside this process. Nobody else
 	// writes its log, so where that ends before the stored offset (its last records
 	// went with the machine), intake goes on by itself instead of asking.
 	Embedded bool
-	// Forward feeds the topic of dead letters (ForwardTo); nil: there is none.
-	Forward func(store.DeadLetter) (store.OutboxMessage, bool)
 
 	SessionTimeout time.Duration // of the group; zero: 10 s
-	Watchdog       time.Duration // without a fetch, after which the group is joined anew; zero: 30 s
+	Watchdog       time.Duration // without a sign of life, after which reading a partition is begun anew; zero: 30 s
 	MetadataWatch  time.Duration // between looks for new partitions; zero: 5 s
 }
 
@@ -71,7 +70,7 @@ func Run(ctx context.Context, config RunConfig) error {
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	r := &runner{RunConfig: config, partitions: -1}
+	r := &runner{RunConfig: config, topic: topicState{partitions: -1}}
 	r.setDefaults()
 	client, err := kafka.Connect(r.Kafka)
 	if err != nil {
@@ -84,8 +83,11 @@ func Run(ctx context.Context, config RunConfig) error {
 	defer cancel(nil)
 	r.cancel = cancel
 	r.Status.start(r.Topic, r.Now())
+	var pause backoff
 	for ctx.Err() == nil {
-		if err := r.join(ctx); err != nil {
+		if r.Alone {
+			r.readAlone(ctx, &pause)
+		} else if err := r.join(ctx); err != nil {
 			return err
 		}
 		r.Status.left(r.Now())
@@ -123,12 +125,12 @@ func (c *RunConfig) setDefaults() {
 
 type runner struct {
 	RunConfig
-	client     *kafka.Client
-	cancel     context.CancelCauseFunc
-	partitions int // of the topic, when last seen; -1: never. Written by one watcher at a time
+	client *kafka.Client
+	cancel context.CancelCauseFunc
 
 	mu           sync.Mutex
-	fingerprints map[int]*fingerprint // by partition
+	topic        topicState          // when last seen
+	fingerprints map[int]fingerprint // by partition
 }
 
 // A fatalError ends Run.
@@ -138,8 +140,8 @@ func (e *fatalError) Error() string { return e.err.Error() }
 
 // join is a member of the group until ctx is done or the watchdog barks.
 func (r *runner) join(ctx context.Context) error {
-	if r.partitions < 0 {
-		r.look(ctx) // before the leader does, so that growth in between is seen
+	if r.seen().partitions < 0 {
+		_, _ = r.look(ctx) // before the leader does, so that growth in between is seen
 	}
 	group, err := r.client.Group(kafka.GroupOptions{
 		ID: r.Group, Topics: []string{r.Topic}, SessionTimeout: r.SessionTimeout,
@@ -187,11 +189,6 @@ func (r *runner) join(ctx context.Context) error {
 	return nil
 }
 
-func stacks() string {
-	b := make([]byte, 64<<10)
-	return string(b[:runtime.Stack(b, true)])
-}
-
 // begin starts the loops of a generation. kafka-go ends the generation when the
 // first of them returns, tells the others through their context, and waits for all
 // before it joins the next one.
@@ -202,45 +199,39 @@ func (r *runner) begin(gen *kafkago.Generation) {
 	}
 	r.Status.joined(partitions, r.Now())
 	r.Log.Info("intake has joined its group", "group", r.Group, "generation", gen.ID, "partitions", partitions)
-	progress := newProgress(r.Topic)
+	progress := newProgress()
 	for _, p := range partitions {
-		gen.Start(func(ctx context.Context) { r.read(ctx, p, progress) })
+		gen.Start(func(ctx context.Context) { r.handle(ctx, p, progress) })
 	}
 	gen.Start(r.watch)
-	gen.Start(func(ctx context.Context) { progress.commit(ctx, gen, r.Log) })
+	gen.Start(func(ctx context.Context) {
+		progress.commit(ctx, func(_ context.Context, offsets map[int]int64) error {
+			return gen.CommitOffsets(map[string]map[int]int64{r.Topic: offsets})
+		}, r.Log)
+	})
 }
 
 // watch ends the generation when the number of partitions changes, so that the
-// leader assigns them anew. kafka-go's own watch ends on errors and does not see a
-// topic that is created later (P10, F17).
+// leader assigns them anew, and when the topic has been created anew, so that each
+// partition is acquired under its new id. kafka-go's own watch ends on errors and
+// sees neither a topic that is created later nor one that is created anew (P10, F17).
 func (r *runner) watch(ctx context.Context) {
-	known := r.partitions
-	for {
-		n, err := r.look(ctx)
+	for known := r.seen(); ; {
+		state, err := r.look(ctx)
 		switch {
-		case err == nil && known < 0:
-			known = n
-		case err == nil && n != known:
-			r.Log.Info("the number of partitions has changed", "topic", r.Topic, "from", known, "to", n)
+		case err == nil && known.partitions < 0:
+			known = state
+		case err == nil && state != known:
+			r.Log.Info("the topic has changed", "topic", r.Topic, "partitions", state.partitions, "before", known.partitions, "id", state.id, "idBefore", known.id)
 			return
 		}
-		if err == nil && n == 0 {
+		if err == nil && state.partitions == 0 {
 			r.Status.lost(fmt.Errorf("topic %s does not exist", r.Topic))
 		}
 		if !sleep(ctx, r.MetadataWatch) {
 			return
 		}
 	}
-}
-
-func (r *runner) look(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, backoffMax)
-	defer cancel()
-	n, err := r.client.Partitions(ctx, r.Topic)
-	if err == nil {
-		r.partitions = n
-	}
-	return n, err
 }
 
 // sleep waits, and reports whether ctx is still alive.

@@ -44,6 +44,8 @@ type PartitionStatus struct {
 	LastFetch time.Time `json:"lastFetch,omitzero"`
 	Error     string    `json:"error,omitzero"`
 	Stopped   bool      `json:"stopped"` // until an operator chooses where to go on (F11)
+
+	lastSign time.Time // of life of its reader; on the monotonic clock
 }
 
 // Counts is what became of records.
@@ -55,7 +57,8 @@ type Counts struct {
 	Rejected   map[Reason]int64 `json:"rejected"` // dead letters by reason, without conflicts
 	Gaps       int64            `json:"gaps"`     // offsets that were gone before they could be read
 	Fenced     int64            `json:"fenced"`   // batches discarded because the partition has a newer owner
-	Rejoined   int64            `json:"rejoined"` // times the group was left and joined anew because nothing came
+	Rejoined   int64            `json:"rejoined"` // times reading was begun anew because nothing came
+	Released   int64            `json:"released"` // times the reading of a partition hung and was begun anew
 }
 
 // Status is kept by Run and read by others at any time. The zero value is ready.
@@ -63,6 +66,7 @@ type Status struct {
 	mu         sync.Mutex
 	topic      string
 	groupError error // why there is no generation; nil while there is one
+	refused    error // that the cluster does not let us in; nil while it does
 	generation bool
 	since      time.Time // of the generation, or of the last try to join
 	partitions map[int]*PartitionStatus
@@ -76,7 +80,7 @@ func (s *Status) Snapshot(now time.Time) Snapshot {
 	defer s.mu.Unlock()
 	out := Snapshot{State: Starting, Topic: s.topic, Counts: s.counts, Assigned: []int{}, Partitions: []PartitionStatus{}}
 	out.Counts.Rejected = maps.Clone(s.counts.Rejected)
-	auth := kafka.IsAuth(s.groupError)
+	auth := kafka.IsAuth(s.groupError) || s.refused != nil
 	for _, p := range slices.Sorted(maps.Keys(s.partitions)) {
 		one := *s.partitions[p]
 		one.Lag = max(0, one.End-one.Next)
@@ -95,6 +99,9 @@ func (s *Status) Snapshot(now time.Time) Snapshot {
 	}
 	if s.groupError != nil {
 		out.LastError = s.groupError.Error()
+	}
+	if s.refused != nil { // which is the cause of everything else
+		out.LastError = s.refused.Error()
 	}
 	switch {
 	case auth:
@@ -120,7 +127,7 @@ func (s *Status) joined(partitions []int, now time.Time) {
 	s.generation, s.groupError, s.since = true, nil, now
 	s.partitions, s.auth = map[int]*PartitionStatus{}, map[int]bool{}
 	for _, p := range partitions {
-		s.partitions[p] = &PartitionStatus{Partition: p}
+		s.partitions[p] = &PartitionStatus{Partition: p, lastSign: time.Now()}
 	}
 }
 
@@ -129,6 +136,15 @@ func (s *Status) lost(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.groupError = err
+}
+
+// access notes what the cluster said when it was asked for the topic.
+func (s *Status) access(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil || kafka.IsAuth(err) {
+		s.refused = err
+	}
 }
 
 // left notes that the group was left.
@@ -143,7 +159,32 @@ func (s *Status) update(p int, change func(*PartitionStatus)) {
 	defer s.mu.Unlock()
 	if one := s.partitions[p]; one != nil {
 		change(one)
+		one.lastSign = time.Now()
 	}
+}
+
+// alive notes a sign of life of the reader of a partition.
+func (s *Status) alive(p int) { s.update(p, func(*PartitionStatus) {}) }
+
+// silence is how long the reader of a partition has given no sign of life. One that
+// is stopped need not.
+func (s *Status) silence(p int) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.partitions[p]; one != nil && !one.Stopped {
+		return time.Since(one.lastSign)
+	}
+	return 0
+}
+
+// next is the offset at which a partition is.
+func (s *Status) next(p int) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.partitions[p]; one != nil {
+		return one.Next
+	}
+	return 0
 }
 
 func (s *Status) fetched(p int, next, end int64, now time.Time) {
@@ -159,7 +200,7 @@ func (s *Status) failed(p int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one := s.partitions[p]; one != nil {
-		one.Error = err.Error()
+		one.Error, one.lastSign = err.Error(), time.Now()
 		s.auth[p] = kafka.IsAuth(err)
 	}
 }
@@ -186,8 +227,8 @@ func (s *Status) accepted(a store.Accepted, letters []store.DeadLetter, ignored 
 }
 
 // stalled reports that the group must be taken for dead: nothing has come through
-// it for so long, or one partition says nothing, not even an error. kafka-go has
-// several ways to look alive while it is not (P10, P25).
+// it for so long and half as long again, in which the partitions' own watchdogs had
+// their turn. kafka-go has several ways to look alive while it is not (P10).
 func (s *Status) stalled(now time.Time, after time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,16 +241,9 @@ func (s *Status) stalled(now time.Time, after time.Duration) bool {
 		if p.LastFetch.After(newest) {
 			newest = p.LastFetch
 		}
-		last := p.LastFetch
-		if last.Before(s.since) {
-			last = s.since
-		}
-		if p.Error == "" && now.Sub(last) > after {
-			return true
-		}
 	}
 	if s.generation && s.groupError == nil && reading == 0 {
 		return false // more members than partitions
 	}
-	return now.Sub(newest) > after
+	return now.Sub(newest) > after+after/2
 }

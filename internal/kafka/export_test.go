@@ -1,4 +1,7 @@
 package kafka
 
-// CheckBatches is for the fuzz target, which builds its batches with kafkatest.
-var CheckBatches = checkBatches
+// These are for the fuzz targets, which build their input with kafkatest.
+var (
+	CheckBatches = checkBatches
+	ReadTopicID  = readTopicID
+)

@@ -59,3 +59,23 @@ func FuzzBatch(f *testing.F) {
 		}
 	})
 }
+
+// FuzzTopicID: no answer of a broker makes the reader of topic ids panic, and what
+// it takes for an id has the length of one.
+func FuzzTopicID(f *testing.F) {
+	answer := []byte{0, 0, 0, 1, 0, 0, 0, 0, 0}                      // correlation id, no tags, throttle time
+	answer = append(answer, 2, 0, 0, 0, 1, 2, 'h', 0, 0, 0, 9, 0, 0) // one broker
+	answer = append(answer, 2, 'c', 0, 0, 0, 1)                      // cluster, controller
+	answer = append(answer, 2, 0, 0, 2, 't')                         // one topic without an error
+	answer = append(answer, bytes.Repeat([]byte{7}, 16)...)
+	if id, err := kafka.ReadTopicID(answer, "t"); err != nil || id != "BwcHBwcHBwcHBwcHBwcHBw" {
+		f.Fatalf("%q, %v", id, err)
+	}
+	f.Add(answer)
+	f.Add(answer[:len(answer)-1])
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		if id, err := kafka.ReadTopicID(answer, "t"); err == nil && len(id) != 22 && id != "" {
+			t.Errorf("id %q", id)
+		}
+	})
+}

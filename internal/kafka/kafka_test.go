@@ -2,18 +2,13 @@ package kafka_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +82,27 @@ func TestEnsureTopicsNamesDeviations(t *testing.T) {
 	deviations, err := kafka.EnsureTopics(t.Context(), c, strict)
 	if err != nil || len(deviations) != 2 || !strings.Contains(strings.Join(deviations, "\n"), "retention.ms is 7776000000, Assay needs at least 86400000000") {
 		t.Errorf("deviations %q, error %v; want the size and the retention", deviations, err)
+	}
+}
+
+// To look at topics creates none.
+func TestInspectTopicsCreatesNothing(t *testing.T) {
+	broker := kafkatest.Start(t)
+	c := kafkatest.Connect(t, broker.Config())
+	for range 2 {
+		missing, deviations, err := kafka.InspectTopics(t.Context(), c, kafka.Topics...)
+		if want := []string{kafka.TopicDeployments, kafka.TopicDeadLetters, kafka.TopicVerdicts}; err != nil || len(deviations) > 0 || !slices.Equal(missing, want) {
+			t.Fatalf("missing %v, deviations %v, %v; want %v", missing, deviations, err, want)
+		}
+	}
+	if _, err := kafka.EnsureTopics(t.Context(), c, kafka.Topics[0]); err != nil {
+		t.Fatal(err)
+	}
+	strict := kafka.Topics[0]
+	strict.Retention *= 100
+	missing, deviations, err := kafka.InspectTopics(t.Context(), c, strict, kafka.Topics[1])
+	if err != nil || !slices.Equal(missing, []string{kafka.TopicDeadLetters}) || len(deviations) != 1 || !strings.Contains(deviations[0], "retention.ms") {
+		t.Errorf("missing %v, deviations %v, %v", missing, deviations, err)
 	}
 }
 
@@ -192,7 +208,11 @@ func TestSASL(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			_, err := c.Partitions(ctx, "t")
+			_, iderr := c.TopicID(ctx, "t") // on a connection that it authenticates by itself
 			cancel()
+			if (iderr == nil) != (err == nil) || kafka.IsAuth(iderr) != kafka.IsAuth(err) {
+				t.Errorf("%s with %s password: %v, but its id: %v", mechanism, password, err, iderr)
+			}
 			if (err == nil) != (password == "secret") {
 				t.Errorf("%s with %s password: %v", mechanism, password, err)
 			}
@@ -257,40 +277,10 @@ func TestWriterKeepsKeysTogether(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate for 127.0.0.1 that signs itself, and its key.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "assay test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	err = errors.Join(os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
-		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certFile, keyFile
-}
-
 // The guard is above TLS, and a certificate that is not trusted is a matter for a
 // person.
 func TestTLS(t *testing.T) {
-	certFile, keyFile := certificate(t)
+	certFile, keyFile := kafkatest.Certificate(t, time.Now().Add(time.Hour))
 	server, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
@@ -318,7 +308,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("a hostile batch over TLS: %v", err)
 	}
 
-	other, _ := certificate(t)
+	other, _ := kafkatest.Certificate(t, time.Now().Add(time.Hour))
 	for name, config := range map[string]*kafka.TLS{"another authority": {CAFile: other, CertFile: certFile, KeyFile: keyFile}, "no client certificate": {CAFile: certFile}} {
 		c := kafkatest.Connect(t, kafka.Config{Brokers: cluster.ListenAddrs(), TLS: config})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -59,9 +59,30 @@ func (t Topic) settings(brokers int) (replicas int, s []setting) {
 // description is not allowed, or the brokers do not answer, the error says so;
 // Assay runs without, since brokers create and configure topics elsewhere too.
 func EnsureTopics(ctx context.Context, c *Client, topics ...Topic) (deviations []string, err error) {
+	missing, deviations, brokers, err := compare(ctx, c, topics)
+	errs := []error{err}
+	for _, t := range missing {
+		errs = append(errs, create(ctx, c, t, brokers))
+	}
+	return deviations, errors.Join(errs...)
+}
+
+// InspectTopics compares as EnsureTopics does, and creates nothing: topics that do
+// not exist come back by name.
+func InspectTopics(ctx context.Context, c *Client, topics ...Topic) (missing, deviations []string, err error) {
+	absent, deviations, _, err := compare(ctx, c, topics)
+	for _, t := range absent {
+		missing = append(missing, t.Name)
+	}
+	return missing, deviations, err
+}
+
+// compare tells the topics that do not exist from those that do, and how these differ
+// from what Assay needs on a cluster of so many brokers.
+func compare(ctx context.Context, c *Client, topics []Topic) (missing []Topic, deviations []string, brokers int, err error) {
 	m, err := c.api.Metadata(ctx, &kafkago.MetadataRequest{})
 	if err != nil {
-		return nil, fmt.Errorf("kafka: list topics: %w", err)
+		return nil, nil, 0, fmt.Errorf("kafka: list topics: %w", err)
 	}
 	exists := map[string]kafkago.Topic{}
 	for _, t := range m.Topics {
@@ -69,14 +90,15 @@ func EnsureTopics(ctx context.Context, c *Client, topics ...Topic) (deviations [
 	}
 	var errs []error
 	for _, t := range topics {
-		if found, ok := exists[t.Name]; ok && found.Error == nil {
-			more, err := verify(ctx, c, t, found, len(m.Brokers))
-			deviations, errs = append(deviations, more...), append(errs, err)
+		found, ok := exists[t.Name]
+		if !ok || found.Error != nil {
+			missing = append(missing, t)
 			continue
 		}
-		errs = append(errs, create(ctx, c, t, len(m.Brokers)))
+		more, err := verify(ctx, c, t, found, len(m.Brokers))
+		deviations, errs = append(deviations, more...), append(errs, err)
 	}
-	return deviations, errors.Join(errs...)
+	return missing, deviations, len(m.Brokers), errors.Join(errs...)
 }
 
 func create(ctx context.Context, c *Client, t Topic, brokers int) error {

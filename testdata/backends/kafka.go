@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,18 +28,35 @@ var kafkaLogging []byte
 // Kafka is an Apache Kafka broker: one node in KRaft mode that creates no topic by itself. Stop, Kill and Restart keep the
 // data directory and the ports; they fail the test if the broker was named by ASSAY_TEST_KAFKA.
 type Kafka struct {
-	// Addr is the broker's host:port, plaintext and without authentication.
+	// Addr is the broker's host:port, plaintext and without authentication. Whoever comes here may do everything.
 	Addr string
+	// Guarded is the host:port at which users authenticate; empty without KafkaUsers.
+	Guarded string
 
 	*server
 }
 
+// A KafkaOption changes how the broker is set up.
+type KafkaOption func(*kafkaOptions)
+
+type kafkaOptions struct {
+	users    map[string]string
+	lifetime time.Duration
+}
+
+// KafkaUsers adds a second listener on which users with these passwords authenticate (SCRAM-SHA-256, no TLS) and may do
+// what ACLs allow, which is nothing at first. The broker closes a connection whose authentication is older than lifetime.
+func KafkaUsers(lifetime time.Duration, passwords map[string]string) KafkaOption {
+	return func(o *kafkaOptions) { o.lifetime, o.users = lifetime, passwords }
+}
+
 // StartKafka starts a broker with an empty data directory and returns when it serves; the test's clean-up stops it.
-// With ASSAY_TEST_KAFKA=host:port it returns that broker instead, so topics need names of the test's own.
-func StartKafka(t testing.TB) *Kafka {
+// With ASSAY_TEST_KAFKA=host:port it returns that broker instead, so topics need names of the test's own; a broker with
+// options is always the test's.
+func StartKafka(t testing.TB, options ...KafkaOption) *Kafka {
 	t.Helper()
 	const variable = "ASSAY_TEST_KAFKA"
-	if addr := os.Getenv(variable); addr != "" {
+	if addr := os.Getenv(variable); addr != "" && len(options) == 0 {
 		k := &Kafka{Addr: addr, server: &server{t: t, name: "kafka", external: variable}}
 		k.ready = k.serves
 		k.start()
@@ -58,9 +76,17 @@ func StartKafka(t testing.TB) *Kafka {
 		t.Fatal(err)
 	}
 
-	dir, port, controller := t.TempDir(), freePort(t), freePort(t)
+	var o kafkaOptions
+	for _, option := range options {
+		option(&o)
+	}
+	dir, addr := t.TempDir(), address(freePort(t))
 	properties, logging := filepath.Join(dir, "server.properties"), filepath.Join(dir, "log4j2.properties")
-	settings := kafkaSettings(filepath.Join(dir, "data"), address(port), address(controller))
+	guarded := ""
+	if o.users != nil {
+		guarded = address(freePort(t))
+	}
+	settings := kafkaSettings(filepath.Join(dir, "data"), addr, address(freePort(t)), guarded, o.lifetime)
 	if err := errors.Join(os.WriteFile(properties, []byte(settings), 0o644), os.WriteFile(logging, kafkaLogging, 0o644)); err != nil {
 		t.Fatalf("write the settings of kafka: %v", err)
 	}
@@ -68,27 +94,44 @@ func StartKafka(t testing.TB) *Kafka {
 		"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // small and quick to start; throughput is not the point
 		"-Dlog4j2.configurationFile=" + logging, "-cp", filepath.Join(libs, "*"),
 	}
-	format := exec.Command(program, append(jvm, "kafka.tools.StorageTool", "format", "--standalone", "-t", clusterID(), "-c", properties)...)
+	args := append(slices.Clip(jvm), "kafka.tools.StorageTool", "format", "--standalone", "-t", clusterID(), "-c", properties)
+	for name, password := range o.users {
+		args = append(args, "--add-scram", "SCRAM-SHA-256=[name="+name+",password="+password+"]")
+	}
+	format := exec.Command(program, args...)
 	if out, err := format.CombinedOutput(); err != nil {
 		t.Fatalf("format the data directory of kafka: %v\n%s", err, lastLines(string(out), 40))
 	}
 
-	k := &Kafka{Addr: address(port), server: &server{t: t, name: "kafka", program: program, args: append(jvm, "kafka.Kafka", properties)}}
+	k := &Kafka{Addr: addr, Guarded: guarded, server: &server{t: t, name: "kafka", program: program, args: append(jvm, "kafka.Kafka", properties)}}
 	k.ready = k.serves
 	k.start()
 	return k
 }
 
-func kafkaSettings(data, broker, controller string) string {
-	return strings.Join([]string{
+func kafkaSettings(data, broker, controller, guarded string, lifetime time.Duration) string {
+	listeners, protocols := "PLAINTEXT://"+broker, "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"
+	var access []string
+	if guarded != "" {
+		listeners += ",SASL_PLAINTEXT://" + guarded
+		protocols += ",SASL_PLAINTEXT:SASL_PLAINTEXT"
+		access = []string{
+			"sasl.enabled.mechanisms=SCRAM-SHA-256",
+			"listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
+			fmt.Sprintf("connections.max.reauth.ms=%d", lifetime.Milliseconds()),
+			"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+			"super.users=User:ANONYMOUS", // of the listener without authentication, and the broker itself
+		}
+	}
+	return strings.Join(append(access, []string{
 		"process.roles=broker,controller",
 		"node.id=1",
 		"controller.quorum.bootstrap.servers=" + controller,
-		"listeners=PLAINTEXT://" + broker + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + broker,
+		"listeners=" + listeners + ",CONTROLLER://" + controller,
+		"advertised.listeners=" + listeners,
 		"inter.broker.listener.name=PLAINTEXT",
 		"controller.listener.names=CONTROLLER",
-		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+		"listener.security.protocol.map=" + protocols,
 		"log.dirs=" + data,
 		"offsets.topic.replication.factor=1",
 		"offsets.topic.num.partitions=4", // the default of 50 costs seconds at each start
@@ -99,7 +142,7 @@ func kafkaSettings(data, broker, controller string) string {
 		"auto.create.topics.enable=false",
 		"broker.session.timeout.ms=4000", // for so long a killed broker's successor is refused as its duplicate
 		"broker.heartbeat.interval.ms=500",
-	}, "\n") + "\n"
+	}...), "\n") + "\n"
 }
 
 // clusterID returns 16 random bytes in the broker's base64; the first bit is clear, so that no id looks like an option.

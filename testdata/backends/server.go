@@ -64,6 +64,28 @@ func (s *server) Kill() {
 	s.end(syscall.SIGKILL)
 }
 
+// Pause stops the server's processor time (SIGSTOP): its connections stay open and nobody answers.
+func (s *server) Pause() {
+	s.t.Helper()
+	s.mustBeOurs("paused")
+	s.signal(syscall.SIGSTOP)
+}
+
+// Resume ends a Pause and returns when the server answers again.
+func (s *server) Resume() {
+	s.t.Helper()
+	s.mustBeOurs("resumed")
+	s.signal(syscall.SIGCONT)
+	s.await()
+}
+
+func (s *server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("signal %s: %v", s.name, err)
+	}
+}
+
 // Restart starts the server again on the data and ports it had, after a Stop if it still runs, and returns when it serves.
 func (s *server) Restart() {
 	s.t.Helper()
@@ -137,6 +159,7 @@ func (s *server) end(sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Errorf("signal %s: %v", s.name, err)
 	}
+	_ = s.cmd.Process.Signal(syscall.SIGCONT) // it may be paused, or gone already
 	select {
 	case <-s.exited:
 	case <-time.After(stoppedWithin):
