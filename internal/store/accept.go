@@ -64,11 +64,7 @@ type Batch struct {
 	NextOffset  int64
 	Deliveries  []Delivery
 	DeadLetters []DeadLetter
-	// Forward, where it is not nil, turns each dead letter that is written,
-	// conflicts included, into a message for the outbox (the topic of dead letters
-	// is fed so). It must be a pure function.
-	Forward func(DeadLetter) (OutboxMessage, bool)
-	Now     time.Time
+	Now         time.Time
 }
 
 // Accepted says what became of a batch.
@@ -90,7 +86,7 @@ func (s *Store) Accept(ctx context.Context, batch Batch) (Accepted, error) {
 	if err != nil {
 		return Accepted{}, wrap("accept", err)
 	}
-	err = s.write(ctx, "accept", func(tx *tx) error {
+	err = s.writeEvents(ctx, "accept", func(tx *tx) error {
 		if batch.Lease != nil {
 			if err := tx.advance(*batch.Lease, batch.NextOffset, batch.Now); err != nil {
 				return err
@@ -115,11 +111,12 @@ func (s *Store) Accept(ctx context.Context, batch Batch) (Accepted, error) {
 			}
 			accepted.Inbox[i] = max(id, -id)
 		}
-		return tx.bury(letters, batch.Forward)
+		return tx.bury(letters)
 	})
 	if err != nil {
 		return Accepted{}, err
 	}
+	s.accepted(batch)
 	return accepted, nil
 }
 

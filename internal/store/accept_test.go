@@ -73,14 +73,12 @@ func TestAcceptOnceHoweverOftenDelivered(t *testing.T) {
 func TestAcceptIsAllOrNothing(t *testing.T) {
 	s := openTest(t)
 	lease := acquire(t, s, "a")
+	s.ForwardDeadLetters(func(DeadLetter) OutboxMessage { return OutboxMessage{} })
 	nameless := delivery("deployments", 1)
 	nameless.Event.ID = ""
 	for name, batch := range map[string]Batch{
 		"a delivery without a name": {Lease: &lease, NextOffset: 2, Deliveries: []Delivery{delivery("deployments", 0), nameless}},
-		"a message without a sink": {
-			Lease: &lease, NextOffset: 2, Deliveries: []Delivery{delivery("deployments", 0)}, DeadLetters: []DeadLetter{{Reason: "malformed"}},
-			Forward: func(DeadLetter) (OutboxMessage, bool) { return OutboxMessage{}, true },
-		},
+		"a message without a sink":  {Lease: &lease, NextOffset: 2, Deliveries: []Delivery{delivery("deployments", 0)}, DeadLetters: []DeadLetter{{Reason: "malformed"}}},
 	} {
 		if _, err := s.Accept(t.Context(), batch); err == nil {
 			t.Errorf("%s was accepted", name)
@@ -155,12 +153,11 @@ func TestGapsAndDeadLetters(t *testing.T) {
 		Reason: "quarantined", Error: "bomb", Topic: "deployments", Partition: 3, Offset: 5, LastOffset: 9, Key: []byte{0, 0xff}, Value: []byte("raw"),
 		Headers: []Header{{"x", []byte{0xfe}}}, EventSource: "s", EventID: "e", At: t0,
 	}
-	accept(t, s, Batch{
-		DeadLetters: []DeadLetter{letter, letter, {Reason: "malformed", At: t0}},
-		Forward: func(l DeadLetter) (OutboxMessage, bool) {
-			return OutboxMessage{Sink: "dlq", MessageID: fmt.Sprint(l.ID), Payload: l.Value, CreatedAt: t0}, l.Reason == "quarantined"
-		},
+	s.ForwardDeadLetters(func(l DeadLetter) OutboxMessage {
+		return OutboxMessage{Sink: "dlq", MessageID: fmt.Sprint(l.ID), Payload: l.Value, CreatedAt: t0}
 	})
+	accept(t, s, Batch{DeadLetters: []DeadLetter{letter, letter}})
+	apply(t, s, Change{DeadLetters: []DeadLetter{{Reason: "malformed", At: t0}}, Now: t0}) // the line refuses events too
 	letters, err := s.DeadLetters(t.Context(), 1, 1)
 	letter.ID = 2
 	if err != nil || !reflect.DeepEqual(letters, []DeadLetter{letter}) {
@@ -169,7 +166,7 @@ func TestGapsAndDeadLetters(t *testing.T) {
 	if counts, err := s.CountDeadLetters(t.Context()); err != nil || !reflect.DeepEqual(counts, map[string]int64{"quarantined": 2, "malformed": 1}) {
 		t.Errorf("counts: %v, %v", counts, err)
 	}
-	if counts, err := s.CountOutbox(t.Context()); err != nil || !reflect.DeepEqual(counts, map[string]int64{"dlq": 2}) {
+	if counts, err := s.CountOutbox(t.Context()); err != nil || !reflect.DeepEqual(counts, map[string]int64{"dlq": 3}) {
 		t.Errorf("forwarded: %v, %v", counts, err)
 	}
 }

@@ -26,8 +26,8 @@ type AuditEntry struct {
 // An AuditMark is an entry by number and hash. Marks that were published (to Kafka,
 // into bundles) prove later that the log's tail was not cut off.
 type AuditMark struct {
-	Seq  int64
-	Hash string
+	Seq  int64  `json:"seq"`
+	Hash string `json:"hash"`
 }
 
 // An AuditError names the first entry of the audit log that is not as it was

@@ -74,10 +74,14 @@ type Applied struct {
 // ErrNotFound, and nothing is written.
 func (s *Store) Apply(ctx context.Context, change Change) (Applied, error) {
 	var applied Applied
-	err := s.write(ctx, "apply", func(tx *tx) error { return tx.apply(change, &applied) })
+	err := s.write(ctx, "apply", func(tx *tx) error {
+		applied = Applied{}
+		return tx.apply(change, &applied)
+	})
 	if err != nil {
 		return Applied{}, err
 	}
+	s.changed(change)
 	return applied, nil
 }
 
@@ -129,7 +133,7 @@ func (t *tx) apply(c Change, applied *Applied) error {
 			return fmt.Errorf("checkpoint validation %s: %w", checkpoint.Validation, err)
 		}
 	}
-	if err := t.bury(c.DeadLetters, nil); err != nil {
+	if err := t.bury(c.DeadLetters); err != nil {
 		return err
 	}
 	for _, message := range c.Outbox {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/release-assay/assay/analysis"
 )
 
 // A DeadLetter is what was refused: one record, or the range Offset to LastOffset
@@ -17,13 +19,21 @@ type DeadLetter struct {
 	Key, Value           []byte
 	Headers              []Header
 	EventSource, EventID string // where they could be read
+	DeploymentID         analysis.DeploymentID
 	At                   time.Time
+	Replay               Replayed // set by the store
 
 	contentHash string // of conflicts, which are kept once for each content
 }
 
-// bury writes dead letters, and what forward makes of those that are new.
-func (t *tx) bury(letters []DeadLetter, forward func(DeadLetter) (OutboxMessage, bool)) error {
+// ForwardDeadLetters lets every dead letter that is written from now on, whoever
+// writes it, leave by the outbox as the message that to makes of it, in the same
+// transaction: the topic of dead letters is fed so. It must be a pure function.
+// Call it before the first write.
+func (s *Store) ForwardDeadLetters(to func(DeadLetter) OutboxMessage) { s.forward = to }
+
+// bury writes dead letters, and forwards those that are new.
+func (t *tx) bury(letters []DeadLetter) error {
 	for _, letter := range letters {
 		headers, err := encodeHeaders(letter.Headers)
 		if err != nil {
@@ -31,40 +41,89 @@ func (t *tx) bury(letters []DeadLetter, forward func(DeadLetter) (OutboxMessage,
 		}
 		// Only Accept sets a content hash: other letters, their reason whatever it is,
 		// are all kept.
-		letter.ID, err = t.insert(`INSERT INTO dead_letter (reason, error, topic, partition, offset, last_offset, key, value, headers, event_source, event_id, content_hash, at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		letter.ID, err = t.insert(`INSERT INTO dead_letter (reason, error, topic, partition, offset, last_offset, key, value, headers, event_source, event_id, deployment, content_hash, at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			letter.Reason, letter.Error, letter.Topic, letter.Partition, letter.Offset, letter.LastOffset, letter.Key, letter.Value, headers,
-			letter.EventSource, letter.EventID, letter.contentHash, nanos(letter.At))
+			letter.EventSource, letter.EventID, string(letter.DeploymentID), letter.contentHash, nanos(letter.At))
 		if err != nil {
 			return err
 		}
-		if letter.ID == 0 || forward == nil {
+		if letter.ID == 0 || t.store.forward == nil {
 			continue
 		}
-		if message, ok := forward(letter); ok {
-			if err := t.enqueue(message); err != nil {
-				return err
-			}
+		if err := t.enqueue(t.store.forward(letter)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+const letterColumns = `id, reason, error, topic, partition, offset, last_offset, key, value, headers, event_source, event_id, deployment, content_hash, at,
+	outcome, outcome_error, outcome_at, replays FROM dead_letter `
+
+func scanLetter(row scanner) (letter DeadLetter, err error) {
+	var headers string
+	var at, replayed int64
+	r := &letter.Replay
+	err = row.Scan(&letter.ID, &letter.Reason, &letter.Error, &letter.Topic, &letter.Partition, &letter.Offset, &letter.LastOffset,
+		&letter.Key, &letter.Value, &headers, &letter.EventSource, &letter.EventID, &letter.DeploymentID, &letter.contentHash, &at,
+		&r.Outcome, &r.Error, &replayed, &r.Times)
+	if err != nil {
+		return letter, err
+	}
+	letter.At, r.At = instant(at), instant(replayed)
+	return letter, decode(headers, &letter.Headers)
+}
+
 // DeadLetters returns up to limit dead letters with ids after afterID, oldest first.
 func (s *Store) DeadLetters(ctx context.Context, limit int, afterID int64) ([]DeadLetter, error) {
-	letters, err := list(ctx, s.reading, func(row scanner) (letter DeadLetter, err error) {
-		var headers string
-		var at int64
-		err = row.Scan(&letter.ID, &letter.Reason, &letter.Error, &letter.Topic, &letter.Partition, &letter.Offset, &letter.LastOffset,
-			&letter.Key, &letter.Value, &headers, &letter.EventSource, &letter.EventID, &letter.contentHash, &at)
-		if err != nil {
-			return letter, err
-		}
-		letter.At = instant(at)
-		return letter, decode(headers, &letter.Headers)
-	}, `SELECT id, reason, error, topic, partition, offset, last_offset, key, value, headers, event_source, event_id, content_hash, at
-		FROM dead_letter WHERE id > ? ORDER BY id LIMIT ?`, afterID, limit)
+	letters, err := list(ctx, s.reading, scanLetter, `SELECT `+letterColumns+`WHERE id > ? ORDER BY id LIMIT ?`, afterID, limit)
 	return letters, wrap("dead letters", err)
+}
+
+// DeadLetter returns one dead letter, or ErrNotFound.
+func (s *Store) DeadLetter(ctx context.Context, id int64) (DeadLetter, error) {
+	letter, err := scanLetter(s.reading.QueryRowContext(ctx, `SELECT `+letterColumns+`WHERE id = ?`, id))
+	return letter, wrap("dead letter", found(err))
+}
+
+// A LetterFilter restricts a list of dead letters. Empty fields match everything.
+type LetterFilter struct {
+	Reason    string
+	Unsettled bool  // only those that no replay has settled
+	Before    int64 // only ids below this one; 0: no bound
+	Limit     int   // 0: 100
+}
+
+// ListDeadLetters returns dead letters without what is large (key, value and
+// headers), the newest first, and the size of the value of each.
+func (s *Store) ListDeadLetters(ctx context.Context, filter LetterFilter) ([]DeadLetter, []int64, error) {
+	query, args := `WHERE 1`, []any{}
+	if filter.Reason != "" {
+		query, args = query+` AND reason = ?`, append(args, filter.Reason)
+	}
+	if filter.Unsettled {
+		query += ` AND outcome IN ('', '` + OutcomeRefused + `')`
+	}
+	if filter.Before > 0 {
+		query, args = query+` AND id < ?`, append(args, filter.Before)
+	}
+	limit := filter.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	var sizes []int64
+	letters, err := list(ctx, s.reading, func(row scanner) (letter DeadLetter, err error) {
+		var at, replayed, size int64
+		r := &letter.Replay
+		err = row.Scan(&letter.ID, &letter.Reason, &letter.Error, &letter.Topic, &letter.Partition, &letter.Offset, &letter.LastOffset,
+			&letter.EventSource, &letter.EventID, &letter.DeploymentID, &at, &r.Outcome, &r.Error, &replayed, &r.Times, &size)
+		letter.At, r.At = instant(at), instant(replayed)
+		sizes = append(sizes, size)
+		return letter, err
+	}, `SELECT id, reason, error, topic, partition, offset, last_offset, event_source, event_id, deployment, at,
+		outcome, outcome_error, outcome_at, replays, coalesce(length(value), 0) FROM dead_letter `+query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	return letters, sizes, wrap("list dead letters", err)
 }
 
 // CountDeadLetters returns how many dead letters are kept, by reason.

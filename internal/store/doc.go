@@ -1,7 +1,7 @@
 // Package store is the memory of Assay: one SQLite file that loses nothing of what
-// it acknowledged when the process is killed or the disk is full. That a power loss
-// does no more is SQLite's promise for WAL with synchronous=FULL; the tests here
-// kill processes, they do not cut the power.
+// it acknowledged when the process is killed, the power fails or the disk is full. It
+// is kept with a WAL and synchronous=FULL; the tests kill processes, and make of all
+// that was written and synced what a loss of power may leave of it.
 //
 // A deployment event enters through [Store.Accept], which writes the inbox row
 // and the partition's next offset in one transaction: an event delivered a
@@ -13,11 +13,19 @@
 // mark what was acknowledged. Every audit entry carries the hash of the one
 // before it, so that [Store.VerifyAudit] names the first that was changed.
 //
-// When a method that writes returns nil, what it wrote is on the disk. When it returns an error, nothing of it was written, with
-// one exception: after [ErrIO] the outcome is unknown, the Store refuses all
-// further writes, and the process must start anew, because an fsync that failed
-// cannot be tried again. A context is heeded while waiting for the writer, never
-// in the middle of a transaction.
+// When a method that writes returns nil, what it wrote is on the disk. When it
+// returns an error, nothing of it was written, with one exception: after [ErrIO] the
+// outcome is unknown, the Store refuses all further writes, and the process must
+// start anew, because an fsync that failed cannot be tried again. A context is heeded
+// while waiting for the writer, never in the middle of a transaction.
+//
+// A disk that is full stops the taking of events ([ErrFull], [Store.Full]) until
+// [Store.Regain] finds space. Verdicts that are due have a reserve ([Store.Reserve]),
+// a file that is given up for them, and goes back to being one afterwards.
+//
+// [Store.Watch] tells who waits for a verdict that it may have changed. A dead letter
+// is taken up again by [Store.ReplayDeadLetter] and stays. [Store.Snapshot] is the store
+// at one instant, for backups.
 //
 // One process owns a file: a second Open is refused with [ErrInUse]. Inside the
 // process all methods may be called concurrently; writers take turns, readers see

@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/store/powertest"
 )
 
 var kills = flag.Int("store.kills", 15, "how often TestNothingAcknowledgedIsLost kills the process that writes")
@@ -23,6 +25,7 @@ var kills = flag.Int("store.kills", 15, "how often TestNothingAcknowledgedIsLost
 const childEnv = "ASSAY_STORE_CHILD"
 
 func TestMain(m *testing.M) {
+	powertest.Serve()
 	if task := os.Getenv(childEnv); task != "" {
 		if err := child(task); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -39,21 +42,29 @@ func child(task string) error {
 	if err != nil {
 		return err
 	}
-	if kind == "open" {
+	switch kind {
+	case "open":
 		return s.Close()
+	case "fsync", "write":
+		return writeUntilItFails(s, kind)
 	}
-	return writeForEver(s)
+	return writeForEver(s, func(promise string) error {
+		_, err := fmt.Println(promise)
+		return err
+	})
 }
 
-// writeForEver does what a service does all day, and prints what it has been
-// promised after each promise: "offset n", "event id", "final id".
-func writeForEver(s *Store) error {
+// writeForEver does what a service does all day, and tells what it has been promised
+// after each promise: "offset n", "event id", "final id". It ends with an error.
+func writeForEver(s *Store, tell func(promise string) error) error {
 	ctx := context.Background()
 	lease, err := s.AcquirePartition(ctx, "deployments", 0, fmt.Sprint(os.Getpid()), "t", t0)
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", lease.Epoch)
+	if err := tell(fmt.Sprint("ready ", lease.Epoch)); err != nil {
+		return err
+	}
 	for {
 		batch := Batch{Lease: &lease, NextOffset: lease.NextOffset, Now: t0}
 		for range 1 + rand.N(8) {
@@ -65,9 +76,13 @@ func writeForEver(s *Store) error {
 		}
 		lease.NextOffset = batch.NextOffset
 		for _, d := range batch.Deliveries {
-			fmt.Println("event", d.Event.ID)
+			if err := tell("event " + d.Event.ID); err != nil {
+				return err
+			}
 		}
-		fmt.Println("offset", batch.NextOffset)
+		if err := tell(fmt.Sprint("offset ", batch.NextOffset)); err != nil {
+			return err
+		}
 
 		rows, err := s.Unhandled(ctx, 100)
 		if err != nil {
@@ -87,7 +102,9 @@ func writeForEver(s *Store) error {
 			return err
 		}
 		for _, id := range applied.Finals {
-			fmt.Println("final", id)
+			if err := tell("final " + string(id)); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -114,12 +131,16 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		offset, epoch = killOnce(t, path, acked, offset, epoch)
 	}
 	s := openAt(t, path)
-	if err := s.IntegrityCheck(t.Context()); err != nil {
+	if err := errors.Join(s.IntegrityCheck(t.Context()), s.VerifyAudit(t.Context()), s.unkept(t, acked, offset)); err != nil {
 		t.Error(err)
 	}
-	if err := s.VerifyAudit(t.Context()); err != nil {
-		t.Error(err)
-	}
+	t.Logf("%d kills, %d promises", *kills, len(acked))
+}
+
+// unkept says which promises of writeForEver are not kept, and whether half a
+// transaction is there: it would show as a difference between what is written together.
+func (s *Store) unkept(t testing.TB, promises map[string]bool, offset int64) error {
+	t.Helper()
 	kept := map[string]bool{}
 	for _, query := range []string{
 		`SELECT 'event ' || event_id FROM inbox`,
@@ -132,23 +153,22 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 			return struct{}{}, err
 		}, query)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	lost := 0
-	for promise := range acked {
+	for promise := range promises {
 		if !kept[promise] {
 			lost++
 		}
 	}
-	// Half a transaction would show as a difference between what is written together.
-	inbox, next := s.number(t, `SELECT count(*) FROM inbox`), s.number(t, `SELECT next_offset FROM partition_lease`)
+	inbox, next := s.number(t, `SELECT count(*) FROM inbox`), s.number(t, `SELECT coalesce(max(next_offset), 0) FROM partition_lease`)
 	finals, sent, audited := s.number(t, `SELECT count(*) FROM final`), s.number(t, `SELECT count(*) FROM outbox`), s.number(t, `SELECT count(*) FROM audit WHERE action = 'verdict_promote'`)
 	handled := s.number(t, `SELECT count(*) FROM inbox WHERE handled_at > 0`)
 	if lost > 0 || inbox != next || finals != sent || finals != audited || finals != handled || next < offset {
-		t.Errorf("lost %d; inbox %d, next offset %d (acknowledged %d), handled %d, finals %d, outbox %d, audit %d", lost, inbox, next, offset, handled, finals, sent, audited)
+		return fmt.Errorf("lost %d of %d promises; inbox %d, next offset %d (acknowledged %d), handled %d, finals %d, outbox %d, audit %d", lost, len(promises), inbox, next, offset, handled, finals, sent, audited)
 	}
-	t.Logf("%d kills, %d promises, %d lost", *kills, len(acked), lost)
+	return nil
 }
 
 // killOnce lets a child write for 30 to 230 ms, kills it, and takes down what it
@@ -156,7 +176,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 func killOnce(t *testing.T, path string, acked map[string]bool, offset, epoch int64) (int64, int64) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childEnv+"=write:"+path)
+	cmd.Env = append(os.Environ(), childEnv+"=live:"+path)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

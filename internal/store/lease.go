@@ -49,6 +49,17 @@ func (s *Store) AcquirePartition(ctx context.Context, topic string, partition in
 	return lease, nil
 }
 
+// StoredOffset returns where a partition would go on: the first offset that was not
+// accepted yet, 0 where nothing is known of it. It takes no lease.
+func (s *Store) StoredOffset(ctx context.Context, topic string, partition int) (int64, error) {
+	var next sql.NullInt64
+	err := s.reading.QueryRowContext(ctx, `SELECT next_offset FROM partition_lease WHERE topic = ? AND partition = ?`, topic, partition).Scan(&next)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return next.Int64, wrap("stored offset", err)
+}
+
 // A Reset is an operator's choice where a partition goes on, after its topic was
 // recreated or its end was found below the stored offset.
 type Reset struct {
@@ -103,12 +114,14 @@ type Gap struct {
 	Partition int
 	From, To  int64
 	At        time.Time
+	Since     time.Time // when the event before it was received; set by the store, zero where there is none
 }
 
 // AddGap records a gap. Repeating it has no effect.
 func (s *Store) AddGap(ctx context.Context, gap Gap) error {
 	return s.write(ctx, "add gap", func(tx *tx) error {
-		_, err := tx.exec(`INSERT INTO ingest_gap (topic, partition, from_offset, to_offset, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		_, err := tx.exec(`INSERT INTO ingest_gap (topic, partition, from_offset, to_offset, at, since) VALUES (?1, ?2, ?3, ?4, ?5,
+				coalesce((SELECT received_at FROM inbox WHERE topic = ?1 AND partition = ?2 AND offset < ?3 ORDER BY id DESC LIMIT 1), 0)) ON CONFLICT DO NOTHING`,
 			gap.Topic, gap.Partition, gap.From, gap.To, nanos(gap.At))
 		return err
 	})
@@ -117,10 +130,10 @@ func (s *Store) AddGap(ctx context.Context, gap Gap) error {
 // Gaps returns all gaps in the order in which they were found.
 func (s *Store) Gaps(ctx context.Context) ([]Gap, error) {
 	gaps, err := list(ctx, s.reading, func(row scanner) (gap Gap, err error) {
-		var at int64
-		err = row.Scan(&gap.Topic, &gap.Partition, &gap.From, &gap.To, &at)
-		gap.At = instant(at)
+		var at, since int64
+		err = row.Scan(&gap.Topic, &gap.Partition, &gap.From, &gap.To, &at, &since)
+		gap.At, gap.Since = instant(at), instant(since)
 		return gap, err
-	}, `SELECT topic, partition, from_offset, to_offset, at FROM ingest_gap ORDER BY at, topic, partition, from_offset`)
+	}, `SELECT topic, partition, from_offset, to_offset, at, since FROM ingest_gap ORDER BY at, topic, partition, from_offset`)
 	return gaps, wrap("gaps", err)
 }

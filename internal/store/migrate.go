@@ -25,6 +25,15 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	if id == applicationID {
+		// goose would try to make a table that it cannot read, for seconds.
+		if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(new(int64)); err != nil {
+			if kindOf(err) == nil {
+				err = fmt.Errorf("%w: its schema version cannot be read; restore a backup: %w", ErrCorrupt, err)
+			}
+			return err
+		}
+	}
 	// A kill between the birth of the file and its first migration leaves goose's table alone.
 	if id != applicationID && tables > 0 {
 		var foreign int

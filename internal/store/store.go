@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver named "sqlite"
@@ -25,7 +26,11 @@ type Store struct {
 	// statements are prepared on conn once, by their text.
 	statements map[string]*sql.Stmt
 	broken     error // set by ErrIO: no further writes
+	forward    func(DeadLetter) OutboxMessage
+	news       news
 	closed     bool
+	reserve    reserve
+	full       atomic.Bool // a write found no space, and none was found since
 }
 
 // readers is how many reads run at a time; more wait.
@@ -140,7 +145,7 @@ func resolve(path string) (string, error) {
 // connection is told first.
 func address(path string, pragmas ...string) string {
 	query := url.Values{"_pragma": append([]string{
-		"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)",
+		"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)", "temp_store(MEMORY)",
 	}, pragmas...)}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
@@ -182,7 +187,8 @@ func (s *Store) release() error {
 // Path is where the store is, without symbolic links.
 func (s *Store) Path() string { return s.path }
 
-// Ping reports whether the store can be read and has not refused further writes.
+// Ping reports whether the store can be read and takes events: ErrFull while it is
+// full, ErrIO once it refuses all writes.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.reading.QueryRowContext(ctx, `SELECT 1 FROM partition_lease LIMIT 1`).Scan(new(int)); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return wrap("ping", err)
@@ -191,6 +197,9 @@ func (s *Store) Ping(ctx context.Context) error {
 		return wrap("ping", err)
 	}
 	s.give()
+	if s.Full() {
+		return wrap("ping", ErrFull)
+	}
 	return nil
 }
 

@@ -19,15 +19,49 @@ type tx struct {
 }
 
 // write runs do in one transaction: all of it is on the disk when write returns
-// nil, none of it otherwise.
+// nil, none of it otherwise. Where the disk is full it gives up the reserve and tries
+// once more: do may run twice.
 func (s *Store) write(ctx context.Context, op string, do func(*tx) error) error {
 	if err := s.take(ctx); err != nil {
 		return wrap(op, err)
 	}
 	defer s.give()
-	err := (&tx{ctx: context.WithoutCancel(ctx), store: s}).run(do)
-	if err = wrap(op, err); errors.Is(err, ErrIO) {
+	err := s.attempt(ctx, op, do)
+	if !errors.Is(err, ErrFull) {
+		return err
+	}
+	if spent, failed := s.spend(); failed != nil || !spent {
+		return errors.Join(err, failed)
+	}
+	return s.attempt(ctx, op, do)
+}
+
+// writeEvents is write for what is not yet promised to anybody: it leaves the reserve
+// alone, and while the store is full it does not even try.
+func (s *Store) writeEvents(ctx context.Context, op string, do func(*tx) error) error {
+	if err := s.take(ctx); err != nil {
+		return wrap(op, err)
+	}
+	defer s.give()
+	if s.Full() {
+		switch regained, err := s.regain(); {
+		case err != nil:
+			return wrap(op, err)
+		case !regained:
+			return wrap(op, fmt.Errorf("%w: no events are taken until there is space", ErrFull))
+		}
+	}
+	return s.attempt(ctx, op, do)
+}
+
+// attempt is one try at a transaction, by whoever has the turn.
+func (s *Store) attempt(ctx context.Context, op string, do func(*tx) error) error {
+	err := wrap(op, (&tx{ctx: context.WithoutCancel(ctx), store: s}).run(do))
+	switch {
+	case errors.Is(err, ErrIO):
 		s.broken = err
+	case errors.Is(err, ErrFull):
+		s.full.Store(true)
 	}
 	return err
 }

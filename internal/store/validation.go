@@ -44,6 +44,7 @@ const validationColumns = `v.id, v.body, v.accepted_at, %p, v.phase, coalesce(f.
 var (
 	selectValidation = `SELECT ` + strings.Replace(validationColumns, "%p", "p.body", 1) + ` LEFT JOIN plan p ON p.validation = v.n `
 	selectListed     = `SELECT ` + strings.Replace(validationColumns, "%p", "NULL", 1) + ` `
+	selectOpen       = `SELECT v.id, v.body, v.accepted_at, NULL, v.phase, NULL, v.seq, v.spool_bytes, v.looks, v.poison, v.inbox, v.updated_at, 0, 'pending' FROM validation v `
 )
 
 func scanValidation(row scanner) (Validation, error) {
@@ -58,10 +59,11 @@ func scanValidation(row scanner) (Validation, error) {
 	return v, decode(body, &v.Deployment)
 }
 
-// OpenValidations returns every validation without a final verdict, with its plan,
-// in the order in which they were accepted: what a new process resumes.
+// OpenValidations returns every validation without a final verdict, in the order in
+// which they were accepted, without their plans and newest verdicts: a new process
+// knows from it what there is to resume, and need not read all before the first.
 func (s *Store) OpenValidations(ctx context.Context) ([]Validation, error) {
-	open, err := list(ctx, s.reading, scanValidation, selectValidation+`WHERE v.phase <> 'final' ORDER BY v.n`)
+	open, err := list(ctx, s.reading, scanValidation, selectOpen+`WHERE v.phase <> 'final' ORDER BY v.n`)
 	return open, wrap("open validations", err)
 }
 
