@@ -36,15 +36,16 @@ type answer struct {
 	results   []gather.Result
 	plan      *planned
 	seen      *seenAnswer
+	more      bool // of the same asker
 }
 
 // nextDue is when v can next do something.
 func (v *run) nextDue() time.Time {
 	switch {
-	case v.asking > 0:
+	case v.asking > 0, v.asleep, v.fault != nil:
 		return never
 	case v.judge == nil:
-		return never // askPlans looks after it
+		return v.planning.until
 	case v.latest.Final:
 		return never
 	case v.judge.ripe:
@@ -100,14 +101,19 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// askFolds sends the questions of all due validations, one call a source, and
-// folds at once what needs no answer.
-func (r *Runner) askFolds(now time.Time) {
+// askDue makes all due validations go on: plans are begun, questions of folds are
+// sent, one call a source, and what needs no answer is folded at once.
+func (r *Runner) askDue(now time.Time) {
 	bySource := map[string][]question{}
 	var order []string
 	var given []question
 	for len(r.due) > 0 && !r.due[0].dueAt.After(now) {
 		v := heap.Pop(&r.due).(*run)
+		if v.judge == nil {
+			v.asking++
+			r.toPlan = append(r.toPlan, v)
+			continue
+		}
 		due := v.dueFolds(now)
 		if len(due) == 0 { // time has come, with nothing to ask
 			given = append(given, question{v: v, objective: -1})
@@ -127,6 +133,7 @@ func (r *Runner) askFolds(now time.Time) {
 			v.asking++
 		}
 	}
+	r.askPlans(now)
 	for _, source := range order {
 		r.ask(bySource[source])
 	}
@@ -163,7 +170,8 @@ func (v *run) dueFolds(now time.Time) []question {
 	return out
 }
 
-// ask sends questions to one source.
+// ask sends questions to one source. Validations go on as they are answered, each
+// with all that it asked.
 func (r *Runner) ask(questions []question) {
 	requests := make([]gather.Request, len(questions))
 	for k, q := range questions {
@@ -174,8 +182,37 @@ func (r *Runner) ask(questions []question) {
 		}
 	}
 	r.answer(func(ctx context.Context) answer {
-		return answer{questions: questions, results: r.Gatherer.Rows(ctx, requests)}
+		left := make(map[int]bool, len(questions))
+		for i := range questions {
+			left[i] = true
+		}
+		fault := guarded(func() error {
+			r.Gatherer.Each(ctx, requests, func(answered []int, results []gather.Result) {
+				those := make([]question, len(answered))
+				for k, i := range answered {
+					those[k] = questions[i]
+					delete(left, i)
+				}
+				r.answers <- answer{questions: those, results: results, more: true}
+			})
+			return nil
+		})
+		return unasked(questions, left, fault)
 	})
+}
+
+// unasked is the answer to what a fault of ours has left without one: that is no
+// answer of the source, and it is asked again.
+func unasked(questions []question, left map[int]bool, fault error) answer {
+	var a answer
+	for i, q := range questions {
+		if left[i] && fault != nil {
+			o := &q.v.plan.Objectives[q.objective]
+			a.questions = append(a.questions, q)
+			a.results = append(a.results, gather.Result{Err: &sources.Error{Kind: sources.Unavailable, Source: o.Signal.Source, Op: "rows", Err: fault}})
+		}
+	}
+	return a
 }
 
 // answer runs f beside the line; its answer is taken by this Advance or a later one.
@@ -203,7 +240,6 @@ func (r *Runner) evidenceOf(q question, res gather.Result, now time.Time) (analy
 		return e, true
 	case sources.KindOf(err) == sources.Unavailable:
 		w.patience(now, err)
-		r.Log.Warn("source cannot answer, the fold waits", "validation", q.v.row.ID, "objective", o.Name, "fold", q.fold.End, "again", w.until, "error", err)
 		return e, false
 	case sources.KindOf(err) == sources.Rejected:
 		e.Missing = analysis.SourceRejected
@@ -246,12 +282,13 @@ func (v *run) unanswered(i int) []analysis.Evidence {
 	return out
 }
 
-// patience doubles the back-off, honouring what the source asked for.
+// patience doubles the back-off, or waits as long as it was told to: by the source
+// itself, or by internal/gather, which knows when the source will be probed next.
 func (w *wait) patience(now time.Time, err error) {
 	w.err = err
 	w.backoff = min(maxBackoff, max(firstBackoff, 2*w.backoff))
 	w.until = now.Add(w.backoff)
-	if after := sources.RetryAfter(err); after > w.backoff {
+	if after := sources.RetryAfter(err); after > 0 {
 		w.until = now.Add(min(after, 5*time.Minute))
 	}
 }

@@ -31,9 +31,18 @@ func verdictBytes(v verdicts.Verdict) ([]byte, error) {
 // case comes with it: in the transaction of the verdict, or alone where there is a
 // verdict already.
 func (r *Runner) end(ctx context.Context, v *run, code analysis.Code, reason string, with store.Change) error {
+	if err := r.awake(ctx, v); err != nil {
+		return err
+	}
 	if v.latest.Final {
 		_, err := r.Store.Apply(ctx, with)
 		return err
+	}
+	if v.fault != nil { // its judge can take no look, this one neither
+		if err := r.endWithFault(v, with.Now, v.fault); err != nil {
+			return err
+		}
+		return r.conclude(ctx, []*run{v}, with)
 	}
 	planning := v.judge == nil
 	if planning {
@@ -67,10 +76,18 @@ func (r *Runner) refuse(v *run, code analysis.Code, reason string) error {
 	return nil
 }
 
-// finish brings to an end what an earlier process, or a call that failed, began:
-// final looks that are spooled and not committed, validations that cannot be judged
-// on, what an event asks for beyond its own transaction, and bundles.
+// finish brings to an end what an earlier process, or a call that failed, began.
 func (r *Runner) finish(ctx context.Context, now time.Time) error {
+	if err := r.finishEnded(ctx, now); err != nil {
+		return err
+	}
+	r.sealUnsealed(ctx, now)
+	return nil
+}
+
+// finishEnded concludes final looks that are spooled and not committed, and ends
+// validations that cannot be judged on.
+func (r *Runner) finishEnded(ctx context.Context, now time.Time) error {
 	ended := r.sorted(func(v *run) bool { return v.fault != nil || v.latest.Final })
 	for _, v := range ended {
 		if v.fault != nil && !v.latest.Final {
@@ -80,19 +97,7 @@ func (r *Runner) finish(ctx context.Context, now time.Time) error {
 			}
 		}
 	}
-	if err := r.conclude(ctx, ended, store.Change{Now: now}); err != nil {
-		return err
-	}
-	if r.resumed {
-		for _, v := range r.sorted(func(*run) bool { return true }) {
-			if err := r.admit(ctx, v, now); err != nil {
-				return err
-			}
-		}
-		r.resumed = false
-	}
-	r.sealUnsealed(ctx, now)
-	return nil
+	return r.conclude(ctx, ended, store.Change{Now: now})
 }
 
 // sorted returns some of the open validations in the order of their acceptance.
@@ -116,10 +121,10 @@ func (r *Runner) conclude(ctx context.Context, ended []*run, change store.Change
 		return nil
 	}
 	r.passed("before final")
+	if err := r.spools.syncAll(ended); err != nil {
+		return err
+	}
 	for _, v := range ended {
-		if err := r.spools.sync(v.row.ID); err != nil {
-			return err
-		}
 		final, err := r.final(v)
 		if err != nil {
 			return err
@@ -175,33 +180,34 @@ func (r *Runner) commit(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	change := store.Change{Now: now}
+	var due []*run
 	for _, v := range r.changed {
 		shown, err := verdictBytes(v.shown())
 		if err != nil {
 			return err
 		}
-		v.row.Latest = shown
-		change.Update = append(change.Update, v.row)
-		if v.judge == nil || v.row.Looks == 0 {
-			continue
+		row := v.row
+		row.Latest = shown
+		change.Update = append(change.Update, row)
+		if v.judge != nil && v.row.Looks > 0 && !v.judge.State().AsOf().Before(v.checkpoint.Add(checkpointEvery)) {
+			due = append(due, v)
 		}
-		if asOf := v.judge.State().AsOf(); !asOf.Before(v.checkpoint.Add(checkpointEvery)) {
-			// A checkpoint must not outlive the looks that it stands for.
-			if err := r.spools.sync(v.row.ID); err != nil {
-				return err
-			}
-			snapshot, err := v.judge.snapshot()
-			if err != nil {
-				return err
-			}
-			change.Checkpoints = append(change.Checkpoints, store.Checkpoint{Validation: v.row.ID, SpoolBytes: v.row.SpoolBytes, Looks: v.row.Looks, Snapshot: snapshot, At: now})
+	}
+	// A checkpoint must not outlive the looks that it stands for.
+	if err := r.spools.syncAll(due); err != nil {
+		return err
+	}
+	for _, v := range due {
+		snapshot, err := v.judge.snapshot()
+		if err != nil {
+			return err
 		}
+		change.Checkpoints = append(change.Checkpoints, store.Checkpoint{Validation: v.row.ID, SpoolBytes: v.row.SpoolBytes, Looks: v.row.Looks, Snapshot: snapshot, At: now})
 	}
 	if _, err := r.Store.Apply(ctx, change); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	for _, c := range change.Checkpoints {
-		v := r.changed[c.Validation]
+	for _, v := range due {
 		v.checkpoint = v.judge.State().AsOf()
 	}
 	clear(r.changed)

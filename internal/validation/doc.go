@@ -23,6 +23,11 @@
 // code. Everything a crash can interrupt is either in the store, or in the spool,
 // or asked again.
 //
+// A process finds what an earlier one has left asleep, and wakes it a thousand at a
+// time, or at once where an event or a person needs it. What cannot be judged on, and
+// what the process has died on too often, ends with hold: no validation holds up
+// another.
+//
 // This package does not query sources itself, does no statistics and knows no
 // transport.
 package validation

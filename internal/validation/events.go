@@ -90,14 +90,19 @@ func (r *Runner) judgedBefore(ctx context.Context, e analysis.Event) (bool, erro
 func letterOf(row store.InboxRow, reason, text string, now time.Time) store.DeadLetter {
 	return store.DeadLetter{
 		Reason: reason, Error: text, Topic: row.Topic, Partition: row.Partition, Offset: row.Offset, LastOffset: row.Offset,
-		Key: row.Key, Value: row.Raw, Headers: row.Headers, EventSource: row.Event.Source, EventID: row.Event.ID, At: now,
+		Key: row.Key, Value: row.Raw, Headers: row.Headers, EventSource: row.Event.Source, EventID: row.Event.ID,
+		DeploymentID: row.Event.DeploymentID, At: now,
 	}
 }
 
 func (r *Runner) takeEvent(ctx context.Context, row store.InboxRow, now time.Time) error {
 	e := row.Event
-	if e.Time.After(now.Add(maxSkew)) || e.StartedAt.After(now.Add(maxSkew)) {
-		letter := letterOf(row, "quarantined", fmt.Sprintf("the event's time %s lies more than %v after now", e.Time.Format(time.RFC3339), maxSkew), now)
+	what, at := "time", e.Time
+	if e.StartedAt.After(at) {
+		what, at = "startedAt", e.StartedAt
+	}
+	if at.After(now.Add(maxSkew)) {
+		letter := letterOf(row, "quarantined", fmt.Sprintf("the event's %s %s lies more than %v after now", what, at.Format(time.RFC3339), maxSkew), now)
 		_, err := r.Store.Apply(ctx, store.Change{Handled: []int64{row.ID}, DeadLetters: []store.DeadLetter{letter}, Now: now})
 		return err
 	}
@@ -196,7 +201,7 @@ func (v *run) newer(w *run) bool {
 // openOf returns the open live validations of a service.
 func (r *Runner) openOf(release analysis.Release) []*run {
 	var out []*run
-	for _, v := range r.open {
+	for _, v := range r.places[placeOf(release)] {
 		d := v.row.Deployment
 		if (d.Mode == analysis.Live || d.Mode == "") && samePlace(d.Release, release) && !v.latest.Final {
 			out = append(out, v)
@@ -231,7 +236,7 @@ func belongs(e analysis.Event, d analysis.Deployment) bool {
 // where there is none.
 func (r *Runner) joined(e analysis.Event) *run {
 	var best *run
-	for _, v := range r.open {
+	for _, v := range r.places[placeOf(e.Release)] {
 		if belongs(e, v.row.Deployment) && (best == nil || v.newer(best)) {
 			best = v
 		}
@@ -272,6 +277,11 @@ var ErrNotOpen = errors.New("no open validation of that id")
 // Cancel ends a validation with hold(cancelled).
 func (r *Runner) Cancel(ctx context.Context, id analysis.ValidationID, by string, now time.Time) error {
 	v, ok := r.open[id]
+	if ok {
+		if err := r.awake(context.WithoutCancel(ctx), v); err != nil {
+			return err
+		}
+	}
 	if !ok || v.latest.Final {
 		return fmt.Errorf("cancel %s: %w", id, ErrNotOpen)
 	}

@@ -495,68 +495,6 @@ func TestUnknownPhase(t *testing.T) {
 	}
 }
 
-// A validation that cannot be judged on, because its spool or its plan is damaged or
-// of another version, ends with hold. The process starts, and others go on.
-func TestDamagedStateEndsOneValidation(t *testing.T) {
-	for name, damage := range map[string]func(t *testing.T, b *bench, id analysis.ValidationID){
-		"spool": func(t *testing.T, b *bench, id analysis.ValidationID) {
-			f, err := os.OpenFile(b.spools.path(id), os.O_WRONLY|os.O_APPEND, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			if _, err := f.WriteString("\x00\x00\x00\n"); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"method": func(t *testing.T, b *bench, id analysis.ValidationID) {
-			row, err := b.Store.Validation(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			row.Plan = bytes.Replace(row.Plan, []byte(`"method":"`), []byte(`"method":"older-`), 1)
-			if _, err := b.Store.Apply(t.Context(), store.Change{Update: []store.Validation{row}, Now: start}); err != nil {
-				t.Fatal(err)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, mustReplay(t, healthy()))
-			b.deploy(deployment(analysis.Live))
-			other := called(deployment(analysis.Shadow), "other")
-			b.deploy(other)
-			b.live(0, 4*time.Minute)
-			id := deployment("").Deployment(1).Validation()
-			damage(t, b, id)
-			b.close()
-			b.open()
-			b.live(4*time.Minute, 12*time.Minute)
-			b.wants("d1", verdicts.Hold, analysis.AnalyzerFault)
-			_, v := b.of("d1")
-			b.rejudged(v)
-			b.wants("other", verdicts.Promote, analysis.AllSafe)
-		})
-	}
-}
-
-// A torn last line of a spool was never folded: it is cut off and asked again.
-func TestTornSpool(t *testing.T) {
-	b := newBench(t, mustReplay(t, healthy()))
-	b.deploy(deployment(analysis.Live))
-	b.live(0, 4*time.Minute)
-	path := b.spools.path(deployment("").Deployment(1).Validation())
-	b.close()
-	info, err := os.Stat(path)
-	if err != nil || os.Truncate(path, info.Size()-20) != nil {
-		t.Fatal(err)
-	}
-	b.open()
-	b.live(4*time.Minute, 12*time.Minute)
-	b.wants("d1", verdicts.Promote, analysis.AllSafe)
-	_, v := b.of("d1")
-	b.rejudged(v)
-}
-
 // A bundle that cannot be written is written when it can.
 func TestBundleIsSealedLater(t *testing.T) {
 	b := newBench(t, mustReplay(t, healthy()))

@@ -38,6 +38,7 @@ type pendingLook struct {
 func (r *Runner) looks(a answer, now time.Time) []*pendingLook {
 	byRun := map[*run]*pendingLook{}
 	var looks []*pendingLook
+	var waiting []question
 	for k, q := range a.questions {
 		q.v.asking--
 		if q.v.dropped {
@@ -53,6 +54,7 @@ func (r *Runner) looks(a answer, now time.Time) []*pendingLook {
 			if !ok {
 				r.changed[q.v.row.ID] = q.v
 				r.schedule(q.v)
+				waiting = append(waiting, q)
 				continue
 			}
 			evidence = []analysis.Evidence{e}
@@ -64,6 +66,11 @@ func (r *Runner) looks(a answer, now time.Time) []*pendingLook {
 			looks = append(looks, l)
 		}
 		l.look.Evidence = append(l.look.Evidence, evidence...)
+	}
+	if len(waiting) > 0 { // one line for all: they may be thousands
+		v, w := waiting[0].v, waiting[0].v.waits[waiting[0].objective]
+		r.Log.Warn("source cannot answer, folds wait", "source", v.plan.Objectives[waiting[0].objective].Signal.Source,
+			"folds", len(waiting), "first", v.row.ID, "again", w.until, "error", w.err)
 	}
 	return looks
 }
@@ -135,6 +142,9 @@ func (r *Runner) look(v *run, look analysis.Look) (fault, err error) {
 		return nil, err
 	}
 	r.passed("spooled")
+	slot := r.working.begin(v.row.ID, v.row.SpoolBytes)
+	defer r.working.end(slot)
+	r.taking(v.row.ID, v.row.SpoolBytes)
 	verdict, fault := v.judge.safely(line)
 	if fault != nil {
 		return fault, nil
@@ -149,25 +159,46 @@ func (r *Runner) look(v *run, look analysis.Look) (fault, err error) {
 const maxFault = 8 << 10
 
 // endWithFault ends a validation that cannot be judged on. What was spooled stays
-// its evidence, up to the look that the judge cannot take.
+// its evidence, up to the look that the judge cannot take; where it cannot even judge
+// by the plan, a plan that compares nothing takes its place.
 func (r *Runner) endWithFault(v *run, now time.Time, fault error) error {
 	v.fault = fault
 	text := verdicts.Shorten("the analyser failed: "+fault.Error(), maxFault)
-	if v.plan == nil {
-		if err := r.refuse(v, analysis.AnalyzerFault, verdicts.Line(text)); err != nil {
+	for v.plan != nil {
+		again, err := r.endOnEvidence(v, now, text)
+		if again == nil || err != nil {
 			return err
 		}
+		r.Log.Error("the analyser cannot judge by the plan", "validation", v.row.ID, "error", again)
+		v.unplan()
+	}
+	if err := r.refuse(v, analysis.AnalyzerFault, verdicts.Line(text)); err != nil {
+		return err
+	}
+	again, err := r.endOnEvidence(v, now, text)
+	return errors.Join(again, err)
+}
+
+// endOnEvidence judges what was spooled again, as far as that goes, and ends the
+// validation. A fault is the judge's, an error the disk's.
+func (r *Runner) endOnEvidence(v *run, now time.Time, text string) (fault, err error) {
+	fault = guarded(func() error {
+		_, err := NewJudge(v.plan)
+		return err
+	})
+	if fault != nil {
+		return fault, nil
 	}
 	judge, length, err := r.refold(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v.judge, v.latest = judge, judge.Verdict()
 	v.row.SpoolBytes, v.row.Looks = length, judge.looks
 	if v.latest.Final {
-		return nil
+		return nil, nil
 	}
-	return r.lookLast(v, now, analysis.AnalyzerFault, text)
+	return r.look(v, analysis.Look{Now: now, Steps: v.steps, Seen: v.seen, End: &analysis.End{Code: analysis.AnalyzerFault, Reason: text}})
 }
 
 // refold judges all that was spooled with a fresh judge. A look that it cannot take
@@ -178,7 +209,7 @@ func (r *Runner) refold(v *run) (*Judge, int64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		length, err := r.spools.replay(v.row.ID, 0, judge.again)
+		length, err := r.replay(v.row.ID, 0, judge)
 		var bad *badLook
 		if !errors.As(err, &bad) {
 			return judge, length, err

@@ -105,10 +105,15 @@ func (b *blind) Seen(context.Context, analysis.SeenQuery) ([]analysis.Seen, erro
 	return nil, &sources.Error{Kind: b.kind, Source: "replay", Op: "seen", Err: errors.New("no\nidea " + strings.Repeat("at all ", 50))}
 }
 
-// A source that is down while the plan is made delays it, up to the deadline.
+// A source that is down while the plan is made, or says no, delays it, up to the
+// deadline.
 func TestSourceDownWhilePlanning(t *testing.T) {
 	for _, back := range []bool{false, true} {
-		for _, kind := range []sources.Kind{sources.Unavailable, sources.Rejected} {
+		for kind, codes := range map[sources.Kind]struct{ pending, final analysis.Code }{
+			sources.Unavailable: {analysis.SourceUnavailable, analysis.TelemetryOutage},
+			sources.Rejected:    {analysis.SourceRejected, analysis.SourceRejected},
+			sources.Malformed:   {analysis.MisconfiguredQuery, analysis.MisconfiguredQuery},
+		} {
 			replay := mustReplay(t, healthy())
 			b := newBench(t, replay)
 			b.source = &blind{replay, kind}
@@ -116,7 +121,7 @@ func TestSourceDownWhilePlanning(t *testing.T) {
 			b.open()
 			b.deploy(deployment(analysis.Live))
 			b.live(0, 10*time.Minute)
-			b.wants("d1", verdicts.Pending, analysis.SourceUnavailable)
+			b.wants("d1", verdicts.Pending, codes.pending)
 			if _, v := b.of("d1"); strings.ContainsAny(v.Reason, "\n") || utf8.RuneCountInString(v.Reason) > verdicts.MaxReason {
 				t.Errorf("reason %q", v.Reason)
 			}
@@ -132,11 +137,29 @@ func TestSourceDownWhilePlanning(t *testing.T) {
 					t.Error("not calibrated, although history was there when the plan was made")
 				}
 			} else {
-				b.wants("d1", verdicts.Hold, analysis.TelemetryOutage)
+				b.wants("d1", verdicts.Hold, codes.final)
 				b.rejudged(v)
 			}
 		}
 	}
+}
+
+// resting asks to be left alone for longer than a plan waits.
+type resting struct{ sources.Source }
+
+func (resting) Seen(context.Context, analysis.SeenQuery) ([]analysis.Seen, error) {
+	return nil, &sources.Error{Kind: sources.Unavailable, Source: "replay", Op: "seen", RetryAfter: time.Hour, Err: errors.New("busy")}
+}
+
+// However long a source asks to be left alone, the answer comes in time.
+func TestSourceAsksForRestWhilePlanning(t *testing.T) {
+	b := newBench(t, resting{mustReplay(t, healthy())})
+	b.deploy(deployment(analysis.Live))
+	deadline := policy().Window.Deadline.D()
+	b.live(70*time.Second, deadline-2*time.Minute) // asked every five minutes it would be late
+	b.wants("d1", verdicts.Pending, analysis.SourceUnavailable)
+	b.live(deadline-2*time.Minute, deadline+time.Minute)
+	b.wants("d1", verdicts.Hold, analysis.TelemetryOutage)
 }
 
 // A policy that no plan can be made from ends in hold too.

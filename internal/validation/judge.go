@@ -1,9 +1,10 @@
 package validation
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -92,12 +93,11 @@ func (j *Judge) again(line []byte) error {
 // safely is Look with a panic turned into an error, after which the judge is of no
 // further use.
 func (j *Judge) safely(line []byte) (v verdicts.Verdict, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return j.Look(line)
+	err = guarded(func() error {
+		v, err = j.Look(line)
+		return err
+	})
+	return v, err
 }
 
 // decide assesses, checks and decides as of the look. Between looks (nil) nothing is
@@ -155,6 +155,15 @@ type judgeRecord struct {
 	Looks    int64
 	Evidence []byte // state of the running digest
 	State    []byte
+	Sum      []byte // of all that, since a damaged state may well be a state
+}
+
+func (r judgeRecord) sum() []byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d ", r.Looks, len(r.Evidence))
+	h.Write(r.Evidence)
+	h.Write(r.State)
+	return h.Sum(nil)
 }
 
 // snapshot returns the judge's state for a checkpoint.
@@ -167,7 +176,9 @@ func (j *Judge) snapshot() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("running digest: %w", err)
 	}
-	return json.Marshal(judgeRecord{Looks: j.looks, Evidence: digest, State: state})
+	r := judgeRecord{Looks: j.looks, Evidence: digest, State: state}
+	r.Sum = r.sum()
+	return json.Marshal(r)
 }
 
 // restoreJudge returns the judge that a checkpoint of the same plan holds.
@@ -175,6 +186,9 @@ func restoreJudge(plan *analysis.Plan, snapshot []byte) (*Judge, error) {
 	var r judgeRecord
 	if err := json.Unmarshal(snapshot, &r); err != nil {
 		return nil, fmt.Errorf("checkpoint of %s: %w", plan.Validation, err)
+	}
+	if !bytes.Equal(r.Sum, r.sum()) {
+		return nil, fmt.Errorf("checkpoint of %s is damaged", plan.Validation)
 	}
 	j, err := NewJudge(plan)
 	if err != nil {

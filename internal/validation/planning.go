@@ -2,10 +2,8 @@ package validation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -26,24 +24,32 @@ type planned struct {
 	v    *run
 	plan *analysis.Plan
 	err  error
+	// fault is what went wrong with the making itself: there is no plan, and there
+	// will be none.
+	fault error
 }
 
-// askPlans starts the planning of validations that have no plan yet.
+// plansAtOnce is how many plans are being made at a time. More would share the
+// places at the sources and all be late.
+const plansAtOnce = 32
+
+// askPlans starts planning in the order in which validations became due.
 func (r *Runner) askPlans(now time.Time) {
-	var waiting []*run
-	for _, v := range r.open {
-		if v.judge == nil && v.asking == 0 && !v.planning.until.After(now) {
-			waiting = append(waiting, v)
+	for len(r.toPlan) > 0 && r.planning < plansAtOnce {
+		v := r.toPlan[0]
+		r.toPlan[0], r.toPlan = nil, r.toPlan[1:]
+		if v.dropped {
+			continue
 		}
-	}
-	sort.Slice(waiting, func(i, j int) bool { return waiting[i].row.ID < waiting[j].row.ID })
-	for _, v := range waiting {
-		v.asking++
-		r.schedule(v)
+		r.planning++
 		d, patient := v.row.Deployment, now.Before(v.row.AcceptedAt.Add(patienceForHistory))
 		r.answer(func(ctx context.Context) answer {
-			plan, err := r.makePlan(ctx, d, now, patient)
-			return answer{plan: &planned{v, plan, err}}
+			p := &planned{v: v}
+			p.fault = guarded(func() error {
+				p.plan, p.err = r.makePlan(ctx, d, now, patient)
+				return nil
+			})
+			return answer{plan: p}
 		})
 	}
 }
@@ -53,39 +59,55 @@ func (r *Runner) askPlans(now time.Time) {
 func (r *Runner) takePlan(p *planned, now time.Time) error {
 	v, plan := p.v, p.plan
 	v.asking--
+	r.planning--
 	if v.dropped {
 		return nil
 	}
 	defer r.schedule(v)
 	r.changed[v.row.ID] = v
+	if p.fault != nil {
+		v.fault = p.fault // it ends with the next Advance
+		return nil
+	}
 	if p.err != nil {
 		reason := verdicts.Line("planning waits: " + p.err.Error())
 		var err error
-		if plan, err = r.refusedPlan(v.row.Deployment, analysis.TelemetryOutage, reason); err != nil {
+		code, waiting := refusedBy(p.err)
+		if plan, err = r.refusedPlan(v.row.Deployment, code, reason); err != nil {
 			return err
 		}
 		if now.Before(v.giveUp(plan)) {
 			v.planning.patience(now, p.err)
+			for _, end := range []time.Time{v.row.AcceptedAt.Add(patienceForHistory), v.giveUp(plan)} {
+				if now.Before(end) && v.planning.until.After(end) {
+					v.planning.until = end
+				}
+			}
 			r.Log.Warn("planning waits", "validation", v.row.ID, "again", v.planning.until, "error", p.err)
-			v.latest = waitingVerdict(v.row.Deployment, analysis.SourceUnavailable, reason)
+			v.latest = waitingVerdict(v.row.Deployment, waiting, reason)
 			return nil
 		}
 	}
-	judge, err := NewJudge(plan)
-	if err != nil {
+	var judge *Judge
+	var encoded []byte
+	v.fault = guarded(func() (err error) {
+		if judge, err = NewJudge(plan); err != nil {
+			return err
+		}
+		encoded, err = plan.Encode()
 		return err
+	})
+	if v.fault != nil {
+		return nil
 	}
 	if plan.Refused != "" && now.Before(plan.Deadline()) {
 		// Telemetry of a service often begins after the event that announces it.
 		v.latest, v.planning = judge.Verdict(), wait{until: now.Add(planAgain)}
 		return nil
 	}
-	encoded, err := plan.Encode()
-	if err != nil {
-		return err
-	}
 	row := v.row
-	row.Plan, row.Phase = encoded, store.PhaseJudging
+	row.Plan, row.Phase, row.Poison = encoded, store.PhaseJudging, 0
+	var err error
 	if row.Latest, err = verdictBytes(judge.Verdict()); err != nil {
 		return err
 	}
@@ -93,12 +115,25 @@ func (r *Runner) takePlan(p *planned, now time.Time) error {
 		return fmt.Errorf("commit the plan of %s: %w", v.row.ID, err)
 	}
 	v.row = row
+	v.row.Plan = nil // it is in the store
 	v.start(plan, judge)
 	v.steps = stepsSince(v.row.Deployment, plan, judge)
 	r.Log.Info("planned", "validation", v.row.ID, "service", plan.Deployment.Release.Service, "canary", plan.Deployment.Release.Version,
 		"baseline", plan.Deployment.Release.PreviousVersion, "policy", plan.Policy, "calibrated", plan.Calibrated, "refused", plan.Refused)
 	r.passed("planned")
 	return nil
+}
+
+// refusedBy returns why there is no plan, by the error that kept it away, and the same
+// while it is waited for: a source that says no is not one that is away.
+func refusedBy(err error) (final, waiting analysis.Code) {
+	switch sources.KindOf(err) {
+	case sources.Rejected:
+		return analysis.SourceRejected, analysis.SourceRejected
+	case sources.Malformed:
+		return analysis.MisconfiguredQuery, analysis.MisconfiguredQuery
+	}
+	return analysis.TelemetryOutage, analysis.SourceUnavailable
 }
 
 // planAgain is how often a refused plan is made again.
@@ -158,7 +193,7 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 		return r.refusedPlan(d, analysis.NothingSeen, "nothing was heard of the service yet; seen: "+Heard(d.Release, all))
 	}
 	var warnings []string
-	in.Cohorts, warnings = cohorts(policy.Policy, in.Deployment, own)
+	in.Cohorts, warnings = Cohorts(policy.Policy, in.Deployment, own)
 	in.Warnings = append(in.Warnings, warnings...)
 	for _, o := range in.Policy.Objectives {
 		facts, err := r.facts(ctx, o, in)
@@ -170,6 +205,9 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 		}
 		in.Facts = append(in.Facts, facts)
 	}
+	slot := r.working.begin(d.Validation(), notALook)
+	defer r.working.end(slot)
+	r.taking(d.Validation(), notALook)
 	plan, err := analysis.NewPlan(in)
 	if err != nil {
 		return r.refusedPlan(d, analysis.AnalyzerFault, verdicts.Line("the plan could not be made: "+err.Error()))
@@ -190,88 +228,9 @@ func (r *Runner) facts(ctx context.Context, o analysis.Objective, in analysis.Pl
 		return analysis.Facts{Spacing: spacing, Lag: lag}, err
 	}
 	weight := analysis.PlannedWeight(in.Deployment)
+	slot := r.working.begin(in.Deployment.Validation(), notALook)
+	defer r.working.end(slot)
 	return analysis.Facts{Spacing: spacing, Lag: lag, History: history.Learn(sums, start, weight, string(in.Deployment.Validation()))}, nil
-}
-
-// seenBefore asks, for each signal, which releases were heard of in the hour
-// before the deployment; where the service was not, in the first ten minutes of it,
-// and then in the last ten.
-func (r *Runner) seenBefore(ctx context.Context, objectives []analysis.Objective, d analysis.Deployment, now time.Time) (map[string][]analysis.Seen, error) {
-	out := map[string][]analysis.Seen{}
-	var errs []error
-	for _, o := range objectives {
-		windows := [][2]time.Time{{d.StartedAt.Add(-time.Hour), d.StartedAt}}
-		if now.After(d.StartedAt) {
-			windows = append(windows, [2]time.Time{d.StartedAt, earlier(now, d.StartedAt.Add(firstHeard))})
-		}
-		if now.After(d.StartedAt.Add(firstHeard)) && d.Mode != analysis.Retrospective {
-			windows = append(windows, [2]time.Time{now.Add(-firstHeard), now})
-		}
-		for _, w := range windows {
-			rows, err := r.seen(ctx, o.Signal, d.Release.Service, w[0], w[1])
-			if err != nil {
-				errs = append(errs, err)
-				break
-			}
-			if len(rows) > 0 {
-				out[o.Name] = rows
-			}
-			if len(ofService(rows, d.Release.Service)) > 0 {
-				break
-			}
-		}
-	}
-	return out, errors.Join(errs...)
-}
-
-// firstHeard is how long after its start a deployment may first be heard of, for one
-// question.
-const firstHeard = 10 * time.Minute
-
-// ofService leaves out what is known to come from another service.
-func ofService(seen []analysis.Seen, service string) []analysis.Seen {
-	return slices.DeleteFunc(slices.Clone(seen), func(s analysis.Seen) bool { return s.Service != "" && s.Service != service })
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-// seen asks for the releases of a service; where none carries its name, for all,
-// since telemetry may not name the service at all.
-func (r *Runner) seen(ctx context.Context, signal analysis.Signal, service string, from, to time.Time) ([]analysis.Seen, error) {
-	rows, err := r.Gatherer.Seen(ctx, analysis.SeenQuery{Signal: signal, Service: service, From: from, To: to})
-	if err != nil || len(rows) > 0 {
-		return rows, err
-	}
-	return r.Gatherer.Seen(ctx, analysis.SeenQuery{Signal: signal, From: from, To: to})
-}
-
-// keepSeen returns the candidates whose signal the service was heard of with.
-func keepSeen(candidates []analysis.Objective, seen map[string][]analysis.Seen) []analysis.Objective {
-	var out []analysis.Objective
-	for _, o := range candidates {
-		if slices.ContainsFunc(seen[o.Name], func(s analysis.Seen) bool { return s.Service != "" }) {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-func flatten(seen map[string][]analysis.Seen) []analysis.Seen {
-	names := make([]string, 0, len(seen))
-	for name := range seen {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	var out []analysis.Seen
-	for _, name := range names {
-		out = append(out, seen[name]...)
-	}
-	return out
 }
 
 // previousVersion is the last release of the service with a final promote, else
@@ -303,9 +262,9 @@ func sameService(release analysis.Release, s analysis.Seen) bool {
 	return same(s.Service, release.Service) && same(s.Environment, release.Environment) && same(s.Namespace, release.Namespace)
 }
 
-// cohorts says who plays each arm: what the policy or the event selects, else the
+// Cohorts says who plays each arm: what the policy or the event selects, else the
 // version; and service, environment and namespace wherever telemetry carries them.
-func cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen) (analysis.Cohorts, []string) {
+func Cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen) (analysis.Cohorts, []string) {
 	release := d.Release
 	bind := strings.NewReplacer("${canary.version}", release.Version, "${baseline.version}", release.PreviousVersion)
 	arm := func(template, selector map[string]string, version string) analysis.Cohort {
@@ -350,80 +309,4 @@ func cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen
 		}
 	}
 	return out, warnings
-}
-
-// Heard says what was seen instead: "checkout: versions 1.5.0, 1.4.9; environments
-// production; the event says prod-eu1".
-func Heard(release analysis.Release, seen []analysis.Seen) string {
-	var own, others []analysis.Seen
-	for _, s := range seen {
-		if s.Service == "" || s.Service == release.Service {
-			own = append(own, s)
-		} else {
-			others = append(others, s)
-		}
-	}
-	says := fmt.Sprintf("the event says %s %s", release.Service, release.Version)
-	if release.Environment != "" {
-		says += " in " + release.Environment
-	}
-	switch {
-	case len(own) > 0:
-		line := release.Service + ": versions " + listed(own, func(s analysis.Seen) string { return s.Version })
-		if e := listed(own, func(s analysis.Seen) string { return s.Environment }); e != none {
-			line += "; environments " + e
-		}
-		return line + "; " + says
-	case len(others) > 0:
-		return "services " + listed(others, func(s analysis.Seen) string { return s.Service }) + "; " + says
-	}
-	return "nothing at all; " + says
-}
-
-const none = "(none)"
-
-// listed joins up to five distinct values.
-func listed(seen []analysis.Seen, value func(analysis.Seen) string) string {
-	var values []string
-	for _, s := range seen {
-		if v := value(s); v != "" && !slices.Contains(values, v) {
-			values = append(values, v)
-		}
-	}
-	sort.Strings(values)
-	if len(values) == 0 {
-		return none
-	}
-	if len(values) > 5 {
-		values = append(values[:5], "…")
-	}
-	return strings.Join(values, ", ")
-}
-
-// seenAnswer is what was seen instead of a silent arm.
-type seenAnswer struct {
-	v    *run
-	text string
-}
-
-// seenAgain is how often, in event time, it is asked what was seen instead.
-const seenAgain = 5 * time.Minute
-
-// askSeen asks what was seen instead where an arm was never heard of.
-func (r *Runner) askSeen(v *run) {
-	state := v.judge.State()
-	asOf := state.AsOf()
-	if !state.Uncovered() || !v.seenAsked.IsZero() && asOf.Before(v.seenAsked.Add(seenAgain)) {
-		return
-	}
-	v.seenAsked = asOf
-	v.asking++
-	signal, d := v.plan.Objectives[0].Signal, v.plan.Deployment
-	r.answer(func(ctx context.Context) answer {
-		text := ""
-		if rows, err := r.seen(ctx, signal, d.Release.Service, d.StartedAt.Add(-10*time.Minute), asOf); err == nil {
-			text = Heard(d.Release, rows)
-		}
-		return answer{seen: &seenAnswer{v, text}}
-	})
 }

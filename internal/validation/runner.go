@@ -3,12 +3,12 @@ package validation
 import (
 	"container/heap"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -54,16 +54,22 @@ type Runner struct {
 	spools  spools
 	bundles string
 	workers int
+	working *working
 
-	open map[analysis.ValidationID]*run
-	due  dueHeap
+	last time.Time // now of the last Advance
+
+	open   map[analysis.ValidationID]*run
+	places map[place][]*run // the open ones of each service
+	due    dueHeap
+	asleep []*run // left by an earlier process and not resumed yet, in the order of acceptance
+	toPlan []*run // in this order, when there is room
 
 	base        context.Context // of questions, which may outlive one Advance
 	stop        context.CancelFunc
 	answers     chan answer
 	outstanding int
+	planning    int // plans being made
 	changed     map[analysis.ValidationID]*run
-	resumed     bool                           // events of an earlier process may be half applied
 	unsealed    map[analysis.ValidationID]wait // final, and the bundle could not be written
 }
 
@@ -82,6 +88,7 @@ type run struct {
 	dueAt      time.Time
 	index      int // in the heap, -1: not in it
 	latest     verdicts.Verdict
+	asleep     bool  // open in the store, and not resumed yet
 	fault      error // what keeps a resumed validation from being judged on
 	dropped    bool  // it has its final verdict; answers still under way are not for it
 }
@@ -93,7 +100,9 @@ type wait struct {
 	err     error
 }
 
-// Open returns a runner that has resumed every open validation of the store.
+// Open returns a runner that knows every open validation of the store. They are
+// resumed by Advance, a thousand at a time, so that the first goes on before the
+// last has been read.
 func Open(ctx context.Context, c Config) (*Runner, error) {
 	sp, err := openSpools(filepath.Join(c.Dir, "spool"))
 	if err != nil {
@@ -105,26 +114,18 @@ func Open(ctx context.Context, c Config) (*Runner, error) {
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Runner{
 		Config: c, spools: sp, bundles: filepath.Join(c.Dir, "bundles"), workers: runtime.GOMAXPROCS(0),
-		open: map[analysis.ValidationID]*run{}, base: base, stop: stop,
-		answers: make(chan answer), changed: map[analysis.ValidationID]*run{},
-		resumed: true, unsealed: map[analysis.ValidationID]wait{},
+		open: map[analysis.ValidationID]*run{}, places: map[place][]*run{}, base: base, stop: stop,
+		answers: make(chan answer, answersAhead), changed: map[analysis.ValidationID]*run{},
+		unsealed: map[analysis.ValidationID]wait{},
 	}
-	rows, err := c.Store.OpenValidations(ctx)
-	if err != nil {
+	var underWay map[analysis.ValidationID]int64
+	if r.working, underWay, err = openWorking(filepath.Join(c.Dir, "working")); err != nil {
 		stop()
 		return nil, err
 	}
-	for _, row := range rows {
-		v, err := r.resume(ctx, row)
-		if err != nil {
-			stop()
-			return nil, err
-		}
-		r.add(v)
-	}
-	if err := r.findUnsealed(ctx); err != nil {
+	if err := r.findOpen(ctx, underWay); err != nil {
 		stop()
-		return nil, err
+		return nil, errors.Join(err, r.working.close())
 	}
 	return r, nil
 }
@@ -133,9 +134,9 @@ func Open(ctx context.Context, c Config) (*Runner, error) {
 func (r *Runner) Close() {
 	r.stop()
 	for r.outstanding > 0 {
-		<-r.answers
-		r.outstanding--
+		r.took(<-r.answers)
 	}
+	_ = r.working.close() // what it held is done
 }
 
 // Bundles is the directory of sealed bundles.
@@ -147,10 +148,22 @@ func (r *Runner) OpenCount() int { return len(r.open) }
 // Advance brings every validation as far as it can come by now: it goes on until
 // nothing is due, or until all that is left waits for a source. What a slow source
 // has not answered when ctx ends is collected by a later call. An error is about
-// the store or the disk: nothing is lost, call again.
+// the store or the disk: nothing is lost, call again; after [store.ErrIO] only in a
+// new process. now may go back: what was folded stays, and nothing is folded twice.
+// It must not run ahead: a fold that closes before its time has no data yet.
 func (r *Runner) Advance(ctx context.Context, now time.Time) error {
+	r.turnBack(now)
+	err := r.advance(ctx, now)
+	if errors.Is(err, store.ErrFull) { // of a spool: with the reserve, the next call can go on
+		err = errors.Join(err, r.Store.Spend(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+func (r *Runner) advance(ctx context.Context, now time.Time) error {
 	// The end of ctx is the end of patience with sources, never of a write.
 	durable := context.WithoutCancel(ctx)
+	r.Gatherer.Advance(now)
 	if err := r.finish(durable, now); err != nil {
 		return err
 	}
@@ -158,9 +171,11 @@ func (r *Runner) Advance(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("events: %w", err)
 	}
 	for {
-		r.askPlans(now)
-		r.askFolds(now)
-		if r.outstanding == 0 {
+		if err := r.wake(durable, now); err != nil {
+			return fmt.Errorf("resume: %w", err)
+		}
+		r.askDue(now)
+		if r.outstanding == 0 && len(r.asleep) == 0 {
 			break
 		}
 		a, ok := r.await(ctx)
@@ -178,82 +193,30 @@ func (r *Runner) Advance(ctx context.Context, now time.Time) error {
 	return r.commit(durable, now)
 }
 
-// await returns the next answer, or false when ctx ends first.
+// await returns the next answer, or false when ctx ends first. While there is
+// somebody to wake it does not wait: an empty answer is what is there.
 func (r *Runner) await(ctx context.Context) (answer, bool) {
+	if len(r.asleep) > 0 && len(r.answers) == 0 {
+		return answer{more: true}, ctx.Err() == nil
+	}
 	select {
 	case a := <-r.answers:
-		r.outstanding--
-		return a, true
+		return r.took(a), true
 	case <-ctx.Done():
 		return answer{}, false
 	}
 }
 
-// resume rebuilds a validation from the store and its spool. What this version
-// cannot judge on is no reason to refuse to start: it is a fault of that validation.
-func (r *Runner) resume(ctx context.Context, row store.Validation) (*run, error) {
-	v := &run{row: row, index: -1}
-	v.latest = waitingVerdict(row.Deployment, analysis.Planning, accepted)
-	if row.Plan == nil {
-		return v, nil
+// took notes that an answer has come.
+func (r *Runner) took(a answer) answer {
+	if !a.more {
+		r.outstanding--
 	}
-	var plan analysis.Plan
-	if err := json.Unmarshal(row.Plan, &plan); err != nil {
-		v.fault = fmt.Errorf("plan: %w", err)
-		return v, nil
-	}
-	judge, err := NewJudge(&plan)
-	if err != nil {
-		v.fault = err
-		return v, nil
-	}
-	v.start(&plan, judge)
-	from, err := r.restore(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	length, err := r.spools.replay(row.ID, from, v.judge.again)
-	var bad *badLook
-	if errors.As(err, &bad) {
-		v.fault = bad
-		return v, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	v.row.SpoolBytes, v.row.Looks, v.latest = length, v.judge.looks, v.judge.Verdict()
-	v.steps = stepsSince(row.Deployment, &plan, v.judge)
-	return v, nil
+	return a
 }
 
-// restore starts from the checkpoint, where there is one that the spool still
-// covers, and returns the byte from which the spool is folded again.
-func (r *Runner) restore(ctx context.Context, v *run) (int64, error) {
-	c, err := r.Store.Checkpoint(ctx, v.row.ID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && c.SpoolBytes > r.spools.size(v.row.ID) {
-		return 0, nil // none, or the disk lost what it rests on: fold everything again
-	}
-	if err != nil {
-		return 0, err
-	}
-	judge, err := restoreJudge(v.plan, c.Snapshot)
-	if err != nil {
-		r.Log.Warn("checkpoint is not usable, folding the spool again", "validation", v.row.ID, "error", err)
-		return 0, nil
-	}
-	v.judge, v.checkpoint = judge, judge.State().AsOf()
-	return c.SpoolBytes, nil
-}
-
-// stepsSince are the ramp steps of the deployment that neither the plan nor a look
-// has told the judge yet.
-func stepsSince(d analysis.Deployment, plan *analysis.Plan, j *Judge) []analysis.Step {
-	known := len(plan.Deployment.Steps) + j.State().Steps()
-	if known >= len(d.Steps) {
-		return nil
-	}
-	return d.Steps[known:]
-}
+// answersAhead is how many answers may come while others are folded.
+const answersAhead = 64
 
 // start gives a validation its plan and its judge.
 func (v *run) start(plan *analysis.Plan, judge *Judge) {
@@ -273,9 +236,16 @@ func (r *Runner) passed(step string) {
 	}
 }
 
+// A place is where validations may concern each other: a service in an environment.
+type place struct{ environment, service string }
+
+func placeOf(release analysis.Release) place { return place{release.Environment, release.Service} }
+
 // add puts a validation under the runner's care.
 func (r *Runner) add(v *run) {
+	at := placeOf(v.row.Deployment.Release)
 	r.open[v.row.ID] = v
+	r.places[at] = append(r.places[at], v)
 	r.schedule(v)
 }
 
@@ -293,6 +263,10 @@ func (r *Runner) schedule(v *run) {
 
 // drop takes a validation out of the runner's care.
 func (r *Runner) drop(v *run) {
+	at := placeOf(v.row.Deployment.Release)
+	if r.places[at] = slices.DeleteFunc(r.places[at], func(w *run) bool { return w == v }); len(r.places[at]) == 0 {
+		delete(r.places, at)
+	}
 	delete(r.open, v.row.ID)
 	delete(r.changed, v.row.ID)
 	v.dropped = true
@@ -301,7 +275,7 @@ func (r *Runner) drop(v *run) {
 	}
 }
 
-// dueHeap orders validations by when they are due, then by id.
+// dueHeap orders validations by when they are due, then by when they came.
 type dueHeap []*run
 
 func (h dueHeap) Len() int { return len(h) }
@@ -309,7 +283,7 @@ func (h dueHeap) Less(i, j int) bool {
 	if !h[i].dueAt.Equal(h[j].dueAt) {
 		return h[i].dueAt.Before(h[j].dueAt)
 	}
-	return h[i].row.ID < h[j].row.ID
+	return h[i].row.InboxID < h[j].row.InboxID
 }
 
 func (h dueHeap) Swap(i, j int) {

@@ -108,7 +108,7 @@ func policy() Policy {
 // bench is a runner over a recording, with a store of its own.
 type bench struct {
 	*Runner
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	source sources.Source
 }
@@ -127,12 +127,15 @@ func (b *bench) open() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.Runner, err = Open(b.t.Context(), Config{
+	if b.Runner, err = Open(b.t.Context(), b.config(st)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) config(st *store.Store) Config {
+	return Config{
 		Store: st, Gatherer: gather.New(map[string]sources.Source{"replay": b.source}, gather.Options{}),
 		Policy: func(analysis.Release, string) Policy { return policy() }, Dir: b.dir, Engine: "test",
-	})
-	if err != nil {
-		b.t.Fatal(err)
 	}
 }
 
@@ -183,15 +186,23 @@ func (b *bench) verdict() verdicts.Verdict {
 
 func (b *bench) rejudged(v verdicts.Verdict) {
 	b.t.Helper()
+	if err := b.proved(v); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// proved judges the bundle of a verdict again: nil where that gives the same bytes.
+func (b *bench) proved(v verdicts.Verdict) error {
 	sealed, err := bundle.Open(filepath.Join(b.Bundles(), v.Bundle))
 	if err != nil {
-		b.t.Fatal(err)
+		return err
 	}
 	defer sealed.Close()
 	again, same, err := Rejudge(sealed)
 	if err != nil || !same {
-		b.t.Fatalf("rejudge: same %v, %v: %s instead of %s", same, err, again.Verdict, v.Verdict)
+		return fmt.Errorf("rejudge: same %v, %w: %s instead of %s", same, err, again.Verdict, v.Verdict)
 	}
+	return nil
 }
 
 func mustReplay(t *testing.T, rec replay.Recording) sources.Source {

@@ -59,6 +59,9 @@ func (r *Runner) findUnsealed(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
+		if r.open[id] != nil {
+			continue
+		}
 		row, err := r.Store.Validation(ctx, id)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -78,6 +81,9 @@ const sealAgain = time.Minute
 // sealUnsealed seals the bundles of final verdicts. One that cannot be written keeps
 // its spool and is tried again; it holds up nothing.
 func (r *Runner) sealUnsealed(ctx context.Context, now time.Time) {
+	if r.Store.Full() {
+		return // what space there is belongs to verdicts
+	}
 	for _, id := range slices.Sorted(maps.Keys(r.unsealed)) {
 		if r.unsealed[id].until.After(now) {
 			continue

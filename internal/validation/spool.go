@@ -10,8 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/store"
 )
 
 // spools keeps one append-only file of look lines per open validation. A look is
@@ -37,24 +40,35 @@ func (s spools) path(id analysis.ValidationID) string {
 func (s spools) append(id analysis.ValidationID, offset int64, line []byte) error {
 	f, err := os.OpenFile(s.path(id), os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return diskError(err)
 	}
-	err = f.Truncate(offset)
+	err = cut(f, offset)
 	if err == nil {
 		_, err = f.WriteAt(append(bytes.Clone(line), '\n'), offset)
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	return nil
+	return diskError(errors.Join(err, f.Close()))
 }
 
 // truncate cuts the spool to the given length.
 func (s spools) truncate(id analysis.ValidationID, length int64) error {
-	if err := os.Truncate(s.path(id), length); err != nil {
-		return fmt.Errorf("spool: %w", err)
+	f, err := os.OpenFile(s.path(id), os.O_RDWR, 0)
+	if err != nil {
+		return diskError(err)
 	}
-	return nil
+	return diskError(errors.Join(cut(f, length), f.Close()))
+}
+
+// cut takes off what is behind length, for good before anything is written there: a
+// loss of power must leave zeros where a look did not come, never parts of another.
+func cut(f *os.File, length int64) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() <= length {
+		return err
+	}
+	if err := f.Truncate(length); err != nil {
+		return err
+	}
+	return synced(f)
 }
 
 // sync makes everything appended so far durable.
@@ -63,10 +77,50 @@ func (s spools) sync(id analysis.ValidationID) error {
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("spool: %w", err)
+	return diskError(errors.Join(synced(f), f.Close()))
+}
+
+// synced makes a file durable. The kernel forgets what it could not write: to try
+// again proves nothing.
+func synced(f *os.File) error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrIO, err)
 	}
 	return nil
+}
+
+// syncsAtOnce is how many spools are synced at a time. A file system writes what is
+// asked for at once together: ten thousand spools in the time of a few hundred.
+const syncsAtOnce = 32
+
+// syncAll makes everything durable that was appended to the spools of these.
+func (s spools) syncAll(all []*run) error {
+	errs := make([]error, min(len(all), syncsAtOnce))
+	var syncing sync.WaitGroup
+	for k := range errs {
+		syncing.Go(func() {
+			for i := k; i < len(all) && errs[k] == nil; i += len(errs) {
+				errs[k] = s.sync(all[i].row.ID)
+			}
+		})
+	}
+	syncing.Wait()
+	return errors.Join(errs...)
+}
+
+// diskError gives a failure its kind, as the store does: a disk that is full is waited
+// for, one that fails ends the process.
+func diskError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrIO): // an fsync, whatever its reason
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		err = fmt.Errorf("%w: %w", store.ErrFull, err)
+	case errors.Is(err, syscall.EIO):
+		err = fmt.Errorf("%w: %w", store.ErrIO, err)
+	}
+	return fmt.Errorf("spool: %w", err)
 }
 
 // badLook is a spooled line that cannot be looked at, and where it begins.
@@ -78,9 +132,11 @@ type badLook struct {
 func (b *badLook) Error() string { return fmt.Sprintf("spool, byte %d: %v", b.at, b.err) }
 func (b *badLook) Unwrap() error { return b.err }
 
-// replay hands every complete line from the byte offset on to look, and cuts off
-// a torn last line, which was never folded. It returns the file's length. No file
-// is an empty one. An error of look is a *badLook, every other one of the disk.
+// replay hands every complete line from the byte offset on to look, and cuts off what
+// is torn: a last line without its end, and everything from a line on that holds zero
+// bytes. Those are what a loss of power leaves of looks that were not synced; there are
+// none in JSON. It returns the file's length. No file is an empty one. An error of look
+// is a *badLook, every other one of the disk.
 func (s spools) replay(id analysis.ValidationID, from int64, look func(line []byte) error) (int64, error) {
 	f, err := os.OpenFile(s.path(id), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,13 +153,8 @@ func (s spools) replay(id analysis.ValidationID, from int64, look func(line []by
 	at := from
 	for {
 		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
-				if err := f.Truncate(at); err != nil {
-					return at, fmt.Errorf("spool: %w", err)
-				}
-			}
-			return at, nil
+		if errors.Is(err, io.EOF) || err == nil && bytes.IndexByte(line, 0) >= 0 {
+			return at, diskError(cut(f, at))
 		}
 		if err != nil {
 			return at, fmt.Errorf("spool: %w", err)
