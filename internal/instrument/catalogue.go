@@ -44,7 +44,7 @@ var (
 	consumerStopped  = Metric{"assay_consumer_partition_stopped", Gauge, []string{"topic", "partition"}, "1 where a partition is not read until an operator says where to go on."}
 	consumerGaps     = Metric{"assay_consumer_lost_records_total", Counter, nil, "Offsets that were gone from Kafka before they could be read."}
 	consumerFenced   = Metric{"assay_consumer_fenced_batches_total", Counter, nil, "Batches discarded because their partition had a newer owner."}
-	consumerRejoined = Metric{"assay_consumer_rejoins_total", Counter, nil, "Times the consumer group was left and joined anew because nothing came."}
+	consumerRejoined = Metric{"assay_consumer_rejoins_total", Counter, nil, "Times the reading of the topic was begun anew because nothing came."}
 
 	outboxPending = Metric{"assay_outbox_pending", Gauge, []string{"sink"}, "Messages that wait for their sink."}
 	outboxOldest  = Metric{"assay_outbox_oldest_timestamp_seconds", Gauge, []string{"sink"}, "When the message was written that waits longest for its sink; absent where none waits."}
@@ -52,7 +52,14 @@ var (
 
 	backendWanted = Metric{"assay_backend_requests_unmerged_total", Counter, nil, "Questions that the validations asked of the sources, before they were merged."}
 	backendIssued = Metric{"assay_backend_requests_total", Counter, nil, "Questions that were put to the sources after merging."}
-	backendCached = Metric{"assay_backend_history_cached_total", Counter, nil, "Hours of history that were known already and not asked for again."}
+	backendShared = Metric{"assay_backend_requests_shared_total", Counter, nil, "Questions about the time before a deployment that were answered already, or were being asked, and not put to a source again."}
+
+	backendDuration = Metric{"assay_backend_request_duration_seconds", Histogram, []string{"backend", "op", "code"}, "Time that a source took for a question, by what was asked and what became of it: ok, unavailable, rejected or malformed."}
+	backendRefused  = Metric{"assay_backend_requests_refused_total", Counter, []string{"backend"}, "Questions that were not put to a source because it is to be left alone for a while. They are asked later."}
+	backendUnderWay = Metric{"assay_backend_in_flight", Gauge, []string{"backend"}, "Questions that a source is answering."}
+	backendWaiting  = Metric{"assay_backend_waiting", Gauge, []string{"backend"}, "Questions that wait until a source may be asked."}
+	backendLimit    = Metric{"assay_backend_limit", Gauge, []string{"backend"}, "How many questions a source may be asked at once now. Failures halve it, answers raise it."}
+	backendOpen     = Metric{"assay_backend_breaker_open", Gauge, []string{"backend"}, "1 while a source has failed so often in a row that it is only probed, else 0."}
 
 	otlpRequests  = Metric{"assay_otlp_requests_total", Counter, nil, "OTLP export requests received."}
 	otlpAccepted  = Metric{"assay_otlp_points_total", Counter, nil, "OTLP data points that were kept."}
@@ -68,7 +75,7 @@ var catalogue = []Metric{
 	advanceDuration, lastAdvance, errorsTotal, buildInfo,
 	eventsTotal, dlqTotal, dlqKept, intakeState, intakeLastFetch, consumerLag, consumerStopped, consumerGaps, consumerFenced, consumerRejoined,
 	outboxPending, outboxOldest, storeUp,
-	backendWanted, backendIssued, backendCached,
+	backendWanted, backendIssued, backendShared, backendDuration, backendRefused, backendUnderWay, backendWaiting, backendLimit, backendOpen,
 	otlpRequests, otlpAccepted, otlpDropped, otlpServices, otlpResources, otlpSeries,
 }
 

@@ -33,6 +33,7 @@ type Metrics struct {
 	advance     prometheus.Observer
 	advanced    prometheus.Gauge
 	errors      *prometheus.CounterVec
+	asked       *prometheus.HistogramVec
 
 	info   *prometheus.GaugeVec
 	issued *prometheus.GaugeVec
@@ -65,13 +66,14 @@ func New(version string) *Metrics {
 		advance:     advance.WithLabelValues(),
 		advanced:    advanced.WithLabelValues(),
 		errors:      errorsTotal.counter(),
+		asked:       backendDuration.histogram(.003, .01, .03, .1, .3, 1, 3, 10, 30),
 		info:        verdictInfo.gauge(),
 		issued:      verdictTime.gauge(),
 		newest:      map[place]prometheus.Labels{},
 		posted:      posted{results: map[string]int64{}},
 	}
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.validations, m.duration, open, advance, advanced, m.errors, m.info, m.issued, build,
+	m.registry.MustRegister(m.validations, m.duration, open, advance, advanced, m.errors, m.asked, m.info, m.issued, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -95,6 +97,13 @@ func (m *Metrics) Expect(word, reason string) {
 func (m *Metrics) ExpectErrors(parts ...string) {
 	for _, part := range parts {
 		m.errors.WithLabelValues(part)
+	}
+}
+
+// ExpectAsked does the same for what may become of one kind of question to a source.
+func (m *Metrics) ExpectAsked(backend, op string, codes ...string) {
+	for _, code := range codes {
+		m.asked.WithLabelValues(backend, op, code)
 	}
 }
 
@@ -131,6 +140,12 @@ func (m *Metrics) Advanced(now time.Time, took time.Duration, open int, err erro
 		return
 	}
 	m.advanced.Set(seconds(now))
+}
+
+// Asked records a question that was put to a source: what was asked, what became of
+// it, and how long that took.
+func (m *Metrics) Asked(backend, op, code string, took time.Duration) {
+	m.asked.WithLabelValues(backend, op, code).Observe(took.Seconds())
 }
 
 // Failed records an error of a part that will be tried again.

@@ -25,11 +25,14 @@ func full() *Metrics {
 	m := New("1.2.3")
 	m.Expect("hold", "deadline_passed")
 	m.ExpectErrors("line", "publish")
+	m.ExpectAsked("prom", "rows", "ok", "unavailable")
 	m.Final(Verdict{Environment: "prod", Service: "checkout", Word: "promote", Reason: "all_safe", IssuedAt: noon, Took: time.Minute})
 	m.Final(Verdict{Environment: "prod", Service: "checkout", Word: "rollback", Reason: "harm_shown", IssuedAt: noon.Add(time.Hour), Took: 2 * time.Minute})
 	m.Final(Verdict{Environment: "prod", Service: "cart", Word: "hold", Reason: "no_baseline", IssuedAt: noon})
 	m.Advanced(noon.Add(time.Second), time.Millisecond, 3, nil)
 	m.Advanced(noon.Add(time.Minute), time.Millisecond, 4, errors.New("disk full"))
+	m.Asked("prom", "rows", "ok", 200*time.Millisecond)
+	m.Asked("thanos", "seen", "unavailable", 30*time.Second)
 	m.Posted("accepted")
 	m.Posted("conflict")
 	m.Watch(Parts{
@@ -40,7 +43,11 @@ func full() *Metrics {
 				Partitions: []Partition{{Partition: 0, Lag: 4}, {Partition: 2, Stopped: true}}, LastFetch: noon, LostRecords: 3, FencedBatches: 1, Rejoins: 2,
 			}
 		},
-		Backends: func() Backends { return Backends{Unmerged: 90, Issued: 3, Cached: 8} },
+		Backends: func() Backends {
+			return Backends{Unmerged: 90, Issued: 3, Shared: 8, Each: map[string]Backend{
+				"prom": {UnderWay: 2, Waiting: 5, Limit: 4}, "thanos": {Limit: 1, Open: true, Refused: 7},
+			}}
+		},
 		OTLP: func() OTLP {
 			return OTLP{Requests: 10, Accepted: 1000, Dropped: map[string]uint64{"late": 4, "no_time": 0}, Services: 1, Resources: 5, Series: 50}
 		},
@@ -84,7 +91,11 @@ func TestMetrics(t *testing.T) {
 		`assay_consumer_lost_records_total 3`, `assay_consumer_fenced_batches_total 1`, `assay_consumer_rejoins_total 2`,
 		`assay_outbox_pending{sink="topic"} 2`, `assay_outbox_pending{sink="archive"} 0`,
 		`assay_outbox_oldest_timestamp_seconds{sink="topic"} 1.7724528e+09`, `assay_store_up 1`,
-		`assay_backend_requests_unmerged_total 90`, `assay_backend_requests_total 3`, `assay_backend_history_cached_total 8`,
+		`assay_backend_requests_unmerged_total 90`, `assay_backend_requests_total 3`, `assay_backend_requests_shared_total 8`,
+		`assay_backend_request_duration_seconds_bucket{backend="prom",code="ok",op="rows",le="0.3"} 1`, `assay_backend_request_duration_seconds_count{backend="thanos",code="unavailable",op="seen"} 1`,
+		`assay_backend_request_duration_seconds_count{backend="prom",code="unavailable",op="rows"} 0`,
+		`assay_backend_in_flight{backend="prom"} 2`, `assay_backend_waiting{backend="prom"} 5`, `assay_backend_limit{backend="prom"} 4`, `assay_backend_requests_refused_total{backend="prom"} 0`,
+		`assay_backend_breaker_open{backend="prom"} 0`, `assay_backend_breaker_open{backend="thanos"} 1`, `assay_backend_requests_refused_total{backend="thanos"} 7`,
 		`assay_otlp_requests_total 10`, `assay_otlp_points_total 1000`, `assay_otlp_dropped_points_total{reason="late"} 4`,
 		`assay_otlp_services 1`, `assay_otlp_resources 5`, `assay_otlp_series 50`,
 	} {

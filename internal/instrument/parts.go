@@ -43,7 +43,17 @@ type Partition struct {
 }
 
 // Backends is what the sources were asked since the process started.
-type Backends struct{ Unmerged, Issued, Cached uint64 }
+type Backends struct {
+	Unmerged, Issued, Shared uint64
+	Each                     map[string]Backend
+}
+
+// A Backend is how one source is asked now.
+type Backend struct {
+	UnderWay, Waiting, Limit int
+	Open                     bool
+	Refused                  uint64
+}
 
 // OTLP is what the receiver took in since the process started, and what it holds.
 type OTLP struct {
@@ -118,10 +128,7 @@ func (w *watcher) Collect(out chan<- prometheus.Metric) {
 		send(dlqTotal, float64(n), reason)
 	}
 	if w.parts.Backends != nil {
-		b := w.parts.Backends()
-		send(backendWanted, float64(b.Unmerged))
-		send(backendIssued, float64(b.Issued))
-		send(backendCached, float64(b.Cached))
+		w.parts.Backends().collect(send)
 	}
 	if w.parts.OTLP != nil {
 		w.parts.OTLP().collect(send)
@@ -149,6 +156,20 @@ func (in Intake) collect(send sender) {
 	send(consumerGaps, float64(in.LostRecords))
 	send(consumerFenced, float64(in.FencedBatches))
 	send(consumerRejoined, float64(in.Rejoins))
+}
+
+func (b Backends) collect(send sender) {
+	send(backendWanted, float64(b.Unmerged))
+	send(backendIssued, float64(b.Issued))
+	send(backendShared, float64(b.Shared))
+	for _, name := range slices.Sorted(maps.Keys(b.Each)) {
+		each := b.Each[name]
+		send(backendRefused, float64(each.Refused), name)
+		send(backendUnderWay, float64(each.UnderWay), name)
+		send(backendWaiting, float64(each.Waiting), name)
+		send(backendLimit, float64(each.Limit), name)
+		send(backendOpen, bit(each.Open), name)
+	}
 }
 
 func (o OTLP) collect(send sender) {
