@@ -21,14 +21,14 @@ func newBundle(s streams) *cobra.Command {
 		Short:   "Fetch and check forensic bundles",
 		Example: "  assay bundle get 7c0f…\n  assay bundle verify 7c0f….tar.zst",
 	}
-	c.AddCommand(newBundleGet(s), newBundleVerify(s))
-	return c
+	return group(c, newBundleGet(s), newBundleVerify(s))
 }
 
 func newBundleGet(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "get VALIDATION [FILE]",
 		Short:   "Download the bundle of a final verdict",
+		Long:    "Get downloads the bundle and checks every byte of it before the file gets its name, by\ndefault that of what was asked for. The exit code is 5 while nothing is sealed yet.",
 		Example: "  assay bundle get 7c0f… evidence.tar.zst",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
@@ -39,47 +39,26 @@ func newBundleGet(s streams) *cobra.Command {
 	}
 	server := addServer(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		cl, err := newClient(*server)
-		if err != nil {
-			return err
-		}
-		body, status, err := cl.do(c.Context(), http.MethodGet, "/v1/validations/"+url.PathEscape(args[0])+"/bundle", nil, nil)
-		if err != nil {
-			return err
-		}
-		if status != http.StatusOK {
-			return &exitError{exitTimeout, errors.New(detailOf(body))}
-		}
 		name := filepath.Base(args[0]) + ".tar.zst"
 		if len(args) == 2 {
 			name = args[1]
 		}
-		if err := writeWhole(name, body); err != nil {
-			return internal(err)
-		}
-		if _, err := bundle.Verify(name); err != nil {
-			return internal(fmt.Errorf("%s arrived damaged: %w", name, err))
+		err := writeWhole(name, func(f *os.File) error {
+			if err := download(c.Context(), *server, http.MethodGet, "/v1/validations/"+url.PathEscape(args[0])+"/bundle", f); err != nil {
+				return err
+			}
+			if _, err := bundle.Verify(f.Name()); err != nil {
+				return internal(fmt.Errorf("the bundle arrived damaged: %w", err))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		fmt.Fprintln(s.out, name)
 		return nil
 	}
 	return c
-}
-
-// writeWhole writes a file so that it is either whole or not there.
-func writeWhole(name string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(name), ".assay-*")
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), name)
-	}
-	if err != nil {
-		os.Remove(temp.Name())
-	}
-	return err
 }
 
 func newBundleVerify(s streams) *cobra.Command {
@@ -98,7 +77,7 @@ func newBundleVerify(s streams) *cobra.Command {
 		if *output == "json" {
 			return json.NewEncoder(s.out).Encode(report)
 		}
-		fmt.Fprintf(s.out, "intact: %s of validation %s, %d looks\n%s\n", report.Verdict, report.Manifest.Validation, report.Looks, report.Digest)
+		fmt.Fprintf(s.out, "intact: %s of validation %s, %s\n%s\n", report.Verdict, report.Manifest.Validation, counted(report.Looks, "look"), report.Digest)
 		return nil
 	}
 	return c

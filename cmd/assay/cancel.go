@@ -18,24 +18,33 @@ func newCancel(s streams) *cobra.Command {
 		Args:    exactArgs(1, "one validation or deployment id"),
 	}
 	server := addServer(c)
-	by := c.Flags().String("by", "", "who cancels (default: the current user)")
+	by := addBy(c, "who cancels")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cl, err := newClient(*server)
 		if err != nil {
 			return err
 		}
-		name := *by
-		if name == "" {
-			name = "unknown"
-			if u, err := user.Current(); err == nil {
-				name = u.Username
-			}
-		}
-		if _, _, err := cl.do(c.Context(), http.MethodPost, "/v1/validations/"+url.PathEscape(args[0])+"/cancel?by="+url.QueryEscape(name), nil, nil); err != nil {
+		if _, _, err := cl.do(c.Context(), http.MethodPost, "/v1/validations/"+url.PathEscape(args[0])+"/cancel?by="+url.QueryEscape(nameOf(*by)), nil, nil); err != nil {
 			return err
 		}
 		fmt.Fprintln(s.out, "cancelled", args[0])
 		return nil
 	}
 	return c
+}
+
+// addBy adds --by, the name that the audit log gets.
+func addBy(c *cobra.Command, who string) *string {
+	return c.Flags().String("by", "", who+", as the audit log names them (default: the current user)")
+}
+
+// nameOf is by, or the current user.
+func nameOf(by string) string {
+	if by != "" {
+		return by
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "unknown"
 }

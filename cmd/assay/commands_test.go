@@ -45,7 +45,7 @@ func TestWaitRefusesAnOldVerdict(t *testing.T) {
 			case age < 0 && word == verdicts.Hold:
 				want = exitOK
 			case age < 0:
-				want = codeOf(word)
+				want = codeOf(verdicts.Verdict{Verdict: word, Final: true})
 			}
 			code, out, failed := command(t, "wait", "d1", "--server", url, "-q", "--on-hold=pass")
 			if code != want || !strings.Contains(out, word.String()) || (failed == "") == (age > 0) {
@@ -67,6 +67,15 @@ func TestExplainWatch(t *testing.T) {
 	code, out, failed := command(t, "explain", "d1", "--watch", "--server", url)
 	if code != exitOK || strings.Count(out, "first") != 1 || strings.Count(out, "second") != 1 {
 		t.Errorf("exit code %d: %s\n%s", code, failed, out)
+	}
+}
+
+// What the server would put among the dead letters is refused where it is written.
+func TestEmitRefusesAStartInTheFuture(t *testing.T) {
+	later := time.Now().Add(time.Hour).Format(time.RFC3339)
+	code, out, failed := command(t, "emit", "--service", "checkout", "--version", "2", "--environment", "prod", "--started-at", later, "--server", "http://127.0.0.1:1")
+	if code != exitUsage || out != "" || !strings.Contains(failed, "is in the future") {
+		t.Errorf("exit code %d: %q %q", code, out, failed)
 	}
 }
 

@@ -49,6 +49,7 @@ regression, a bad day of the environment, and a telemetry outage. The bundles ar
 	}
 	f := c.Flags()
 	name := f.String("scenario", "", "play only this scenario: healthy, error-regression, environment, telemetry-outage")
+	complete(c, "scenario", "healthy", "error-regression", "environment", "telemetry-outage")
 	seed := f.Uint64("seed", 1, "seed of the simulated shop; the same seed gives the same output")
 	asJSON := f.Bool("json", false, "print one JSON object instead of the table")
 	dir := f.String("dir", "assay-demo", "directory that keeps the bundles")

@@ -49,6 +49,8 @@ or with --brokers to Kafka. The printed deployment id names this rollout: hand i
 	source := f.String("source", "", "who tells (default: /assay/emit/HOSTNAME)")
 	brokers := f.StringSlice("brokers", nil, "send to these Kafka brokers instead of to --server")
 	topic := f.String("topic", kafka.TopicDeployments, "Kafka topic for --brokers")
+	complete(c, "phase", "started", "step", "finished", "aborted")
+	complete(c, "mode", "live", "retrospective", "shadow")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		now := time.Now().UTC()
 		e := analysis.Event{
@@ -123,6 +125,9 @@ func completeEvent(e *analysis.Event, weight, startedAt string) error {
 		t, err := time.Parse(time.RFC3339, startedAt)
 		if err != nil {
 			return fmt.Errorf("--started-at %q is no time (write 2026-11-23T10:00:00Z)", startedAt)
+		}
+		if t.After(e.Time) {
+			return fmt.Errorf("--started-at %s is in the future: tell of a deployment when it starts", startedAt)
 		}
 		e.StartedAt = t.UTC()
 	}

@@ -37,9 +37,13 @@ func internal(err error) error { return &exitError{exitInternal, err} }
 
 func usage(err error) error { return &exitError{exitUsage, err} }
 
-// codeOf is the exit code of a verdict; pending is a timeout.
-func codeOf(w verdicts.Word) exitCode {
-	switch w {
+// codeOf is the exit code of a verdict; one that is not final is a timeout, whatever
+// its word.
+func codeOf(v verdicts.Verdict) exitCode {
+	if !v.Final {
+		return exitTimeout
+	}
+	switch v.Verdict {
 	case verdicts.Promote:
 		return exitOK
 	case verdicts.Rollback:

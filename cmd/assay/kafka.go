@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,12 +11,9 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/internal/config"
-	"github.com/release-assay/assay/internal/httpapi"
 	"github.com/release-assay/assay/internal/intake"
 	"github.com/release-assay/assay/internal/kafka"
 	"github.com/release-assay/assay/internal/validation"
-	"github.com/release-assay/assay/sources/otlp"
-	"github.com/release-assay/assay/verdicts"
 	"github.com/release-assay/assay/verdicts/topic"
 )
 
@@ -56,6 +52,17 @@ func (s *server) openKafka(ctx context.Context) error {
 		s.sinks = append(s.sinks, opened)
 		s.publish.Sinks = append(s.publish.Sinks, opened)
 	}
+	return s.openLetters()
+}
+
+// openLetters feeds the topic of dead letters, after the verdicts.
+func (s *server) openLetters() (err error) {
+	s.letters, err = topic.Open(topic.Config{Kafka: s.kafka, Topic: s.config.Kafka.Topics.DeadLetters})
+	if err != nil {
+		return usage(err)
+	}
+	s.publish.Sinks = append(s.publish.Sinks, s.letters)
+	s.store.ForwardDeadLetters(intake.ForwardTo(s.letters.Name()))
 	return nil
 }
 
@@ -63,6 +70,11 @@ func (s *server) closeKafka() {
 	for _, sink := range s.sinks {
 		if err := sink.Close(); err != nil {
 			s.log.Warn("close the verdict topic", "error", err)
+		}
+	}
+	if s.letters != nil {
+		if err := s.letters.Close(); err != nil {
+			s.log.Warn("close the topic of dead letters", "error", err)
 		}
 	}
 	if s.broker != nil {
@@ -112,10 +124,6 @@ func (s *server) kafkaWords() string {
 	return "none: events over HTTP only"
 }
 
-// sessionTimeout is the shortest that a broker allows by default. A broker that was
-// killed waits so long, once it is back, for the member that it knew before.
-const sessionTimeout = 6 * time.Second
-
 // consume reads deployment events until ctx ends.
 func (s *server) consume(ctx context.Context) error {
 	if len(s.kafka.Brokers) == 0 {
@@ -131,7 +139,8 @@ func (s *server) consume(ctx context.Context) error {
 	}
 	err = intake.Run(ctx, intake.RunConfig{
 		Kafka: s.kafka, Topic: s.config.Kafka.Topics.Deployments, Group: s.config.Kafka.Group, Owner: fmt.Sprintf("%s-%d", host, os.Getpid()),
-		Store: s.store, Now: s.now, Status: s.intake, Log: s.log, Embedded: s.broker != nil, SessionTimeout: sessionTimeout,
+		Store: s.store, Now: s.now, Status: s.intake, Log: s.log, Embedded: s.broker != nil,
+		Alone: true, // the store is a file that this process has locked
 	})
 	if err != nil {
 		return internal(err)
@@ -163,115 +172,4 @@ func (s *server) ensureTopics(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-}
-
-// receive serves OTLP until ctx ends.
-func (s *server) receive(ctx context.Context) error {
-	if s.otlp == nil {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	if err := s.otlp.Run(ctx); err != nil {
-		return internal(err)
-	}
-	return ctx.Err()
-}
-
-// listenOTLP opens the receivers' addresses before anything is started.
-func (s *server) listenOTLP(ctx context.Context) error {
-	if s.otlp == nil {
-		return nil
-	}
-	err := s.otlp.Listen(ctx)
-	var taken *otlp.ListenError
-	if errors.As(err, &taken) {
-		return flagError(err, taken.Address, "--otlp-"+taken.Protocol)
-	}
-	return err
-}
-
-// accept takes an event that came over HTTP.
-func (s *server) accept(ctx context.Context, header http.Header, body []byte) (httpapi.EventAnswer, error) {
-	a, err := intake.Accepter{Store: s.store}.AcceptHTTP(ctx, header, body, s.now())
-	if err != nil {
-		return httpapi.EventAnswer{}, err
-	}
-	s.metrics.Posted(a.Outcome)
-	answer := httpapi.EventAnswer{Outcome: a.Outcome, DeploymentID: a.DeploymentID}
-	if a.Rejection != nil {
-		answer.Reason, answer.Error = string(a.Rejection.Reason), a.Rejection.Error()
-	}
-	return answer, nil
-}
-
-// part is one part of the process as status shows it.
-type part struct {
-	Name   string `json:"name"`
-	Kind   string `json:"kind"` // embedded, external or not configured
-	Where  string `json:"where,omitempty"`
-	State  string `json:"state"`
-	Detail any    `json:"detail,omitempty"`
-}
-
-// status is the answer of /v1/status.
-type status struct {
-	Version     string           `json:"version"`
-	StartedAt   time.Time        `json:"startedAt"`
-	Parts       []part           `json:"parts"`
-	Open        int              `json:"openValidations"`
-	DeadLetters map[string]int64 `json:"deadLetters"`
-	Outbox      any              `json:"outbox"`
-	Gaps        any              `json:"gaps"`
-}
-
-func (s *server) status(ctx context.Context) status {
-	out := status{Version: version, StartedAt: s.started}
-	s.mu.Lock()
-	out.Open = s.runner.OpenCount()
-	s.mu.Unlock()
-	storeState := "ok"
-	if err := s.store.Ping(ctx); err != nil {
-		storeState = verdicts.Line(err.Error())
-	}
-	out.Parts = append(out.Parts, part{Name: "store", Kind: "embedded", Where: s.store.Path(), State: storeState})
-	events := part{Name: "kafka", Kind: "not configured", State: "off"}
-	if len(s.kafka.Brokers) > 0 {
-		snapshot := s.intake.Snapshot(s.now())
-		events = part{Name: "kafka", Kind: "external", Where: strings.Join(s.kafka.Brokers, ","), State: string(snapshot.State), Detail: snapshot}
-		if s.broker != nil {
-			events.Kind = "embedded"
-		}
-	}
-	out.Parts = append(out.Parts, events)
-	if s.otlp != nil {
-		out.Parts = append(out.Parts, part{Name: "otlp", Kind: "embedded", Where: strings.TrimSpace(s.otlp.GRPCAddr() + " " + s.otlp.HTTPAddr()), State: "ok", Detail: s.otlp.Stats()})
-	}
-	for _, name := range s.config.Sources.Names(config.KindPrometheus) {
-		out.Parts = append(out.Parts, part{Name: name, Kind: "external", State: s.sourceState(ctx, name)})
-	}
-	var err error
-	if out.DeadLetters, err = s.store.CountDeadLetters(ctx); err != nil {
-		s.log.Warn("status: dead letters", "error", err)
-	}
-	if out.Outbox, err = s.store.CountOutbox(ctx); err != nil {
-		s.log.Warn("status: outbox", "error", err)
-	}
-	if out.Gaps, err = s.store.Gaps(ctx); err != nil {
-		s.log.Warn("status: gaps", "error", err)
-	}
-	return out
-}
-
-// ready lists what keeps the process from doing its work.
-func (s *server) ready(ctx context.Context) []string {
-	var missing []string
-	if err := s.store.Ping(ctx); err != nil {
-		missing = append(missing, "store="+verdicts.Line(err.Error()))
-	}
-	if len(s.kafka.Brokers) > 0 {
-		if snapshot := s.intake.Snapshot(s.now()); snapshot.State != intake.OK {
-			missing = append(missing, fmt.Sprintf("ingest=%s %s", snapshot.State, verdicts.Line(snapshot.LastError)))
-		}
-	}
-	return missing
 }

@@ -3,6 +3,8 @@
 //
 // This package is the wiring: flags, configuration, the tables that name every
 // source and sink, the goroutines and the clock. What it wires does not know it.
+// Each command is a file of its name; what serve and demo run is the server
+// (server.go), and the others ask one over HTTP (client.go) or need none.
 package main
 
 import (

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -20,10 +22,18 @@ type streams struct {
 	err io.Writer
 }
 
-// interactive reports whether progress may overwrite its line.
-func (s streams) interactive() bool {
+// width is how many characters a line of progress may have on the terminal, where it
+// is overwritten; 0: there is no terminal.
+func (s streams) width() int {
 	f, ok := s.err.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return max(columns-1, 20)
 }
 
 func newRoot(s streams) *cobra.Command {
@@ -37,19 +47,35 @@ answers promote, rollback or hold. It never touches production: it judges.
 Exit codes: 0 promote or success, 1 internal error, 2 usage or configuration error,
 3 rollback, 4 hold, 5 still pending when the time was up, 6 not authorised.`,
 		Example: `  assay demo                                  # see it judge four releases, nothing else needed
+  assay validate --prometheus URL --service checkout --canary 1.5.0 --baseline 1.4.9 --since 30m
   assay serve                                 # receive deployments and telemetry on loopback
   assay emit --service checkout --version 1.5.0 --baseline 1.4.9 --environment prod --weight 10%
   assay wait DEPLOYMENT                       # exit code 0 only on promote`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	root.CompletionOptions.DisableDefaultCmd = true // there is one with examples
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\nsee '%s --help'", err, c.CommandPath()))
 	})
+	for _, about := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Try it:", []*cobra.Command{newDemo(s), newValidate(s)}},
+		{"Ask about a release:", []*cobra.Command{newEmit(s), newWait(s), newExplain(s), newCancel(s), newBundle(s), newRejudge(s)}},
+		{"Run it:", []*cobra.Command{newServe(s), newCheck(s), newConfig(s), newDoctor(s), newIngest(s), newDLQ(s), newBackup(s), newRestore(s)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: about.title, Title: about.title})
+		for _, c := range about.commands {
+			c.GroupID = about.title
+			root.AddCommand(c)
+		}
+	}
 	root.AddCommand(
-		newServe(s), newDemo(s), newEmit(s), newWait(s), newExplain(s), newCancel(s), newBundle(s), newRejudge(s),
+		newCompletion(s),
 		&cobra.Command{
 			Use: "version", Short: "Print the version", Example: "  assay version", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
@@ -65,10 +91,37 @@ Exit codes: 0 promote or success, 1 internal error, 2 usage or configuration err
 func exactArgs(n int, names string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usage(fmt.Errorf("%s takes %s, got %d arguments\nsee '%s --help'", c.Name(), names, len(args), c.CommandPath()))
+			return usage(fmt.Errorf("%s takes %s, got %d\nsee '%s --help'", c.Name(), names, len(args), c.CommandPath()))
 		}
 		return nil
 	}
+}
+
+// group makes c a command that only has subcommands: without one it prints its help,
+// and a word that is none is a usage error.
+func group(c *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
+	c.AddCommand(subcommands...)
+	c.DisableFlagsInUseLine = true
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		var names []string
+		for _, sub := range subcommands {
+			names = append(names, sub.Name())
+		}
+		return usage(fmt.Errorf("%s has no command %q (legal: %s)\nsee '%s --help'", c.CommandPath(), args[0], strings.Join(names, ", "), c.CommandPath()))
+	}
+	return c
+}
+
+// writeJSON writes the result of a command for programs.
+func writeJSON(w io.Writer, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s\n", text)
+	}
+	return err
 }
 
 // outputFlag is -o table|json.
@@ -88,6 +141,7 @@ func (o *outputFlag) Set(v string) error {
 func addOutput(c *cobra.Command) *outputFlag {
 	o := outputFlag("table")
 	c.Flags().VarP(&o, "output", "o", "form of the result")
+	complete(c, "output", "table", "json")
 	return &o
 }
 

@@ -47,6 +47,7 @@ built-in plan.`,
 	kafkaAddr := f.String("kafka", "", "address of the embedded Kafka broker (default 127.0.0.1:9092)")
 	brokers := f.StringSlice("brokers", nil, "Kafka brokers to use instead of the embedded one")
 	logFormat := f.String("log", "text", "form of the log on stderr: text or json")
+	complete(c, "log", "text", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.Load(*file)
 		if err != nil {
@@ -98,12 +99,18 @@ func serve(ctx context.Context, conf config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer listener.Close()
-	s, err := openServer(ctx, conf, log, time.Now)
+	clock := newSteadyClock(log)
+	s, err := openServer(ctx, conf, log, clock.now)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer s.close()
+	s.clock = clock
+	if err := s.store.Reserve(ctx, int64(conf.Store.ReserveMiB)<<20); err != nil {
+		return unlessStopped(ctx, internal(err))
+	}
 	web := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	web.RegisterOnShutdown(func() { close(s.stopping) })
 	log.Info("assay serves", "http", "http://"+listener.Addr().String(), "otlpGRPC", conf.Listeners.OTLP.GRPC, "otlpHTTP", conf.Listeners.OTLP.HTTP,
 		"kafka", s.kafkaWords(), "dataDir", conf.DataDir, "policies", strings.Join(conf.Policies, ","))
 	return runAll(ctx,
@@ -111,6 +118,14 @@ func serve(ctx context.Context, conf config.Config, log *slog.Logger) error {
 			return serveHTTP(ctx, web, func() error { return web.Serve(listener) })
 		},
 		s.receive, s.consume, s.advanceLoop, s.publishLoop, s.retainLoop)
+}
+
+// unlessStopped is the error of a start: one that was stopped has not failed.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // runAll runs the actors until one returns or ctx ends, stops the others, waits
@@ -165,7 +180,10 @@ func (s *server) advanceLoop(ctx context.Context) error {
 	return s.every(ctx, advanceEvery, func(ctx context.Context) error {
 		limited, cancel := context.WithTimeout(ctx, advancePeriod)
 		defer cancel()
-		err := s.advance(limited, time.Now())
+		err := s.advance(limited, s.now())
+		if err == nil {
+			err = s.checkStore(ctx)
+		}
 		if errors.Is(err, store.ErrIO) || errors.Is(err, store.ErrCorrupt) {
 			return internal(err) // what was written is not known any more: only a restart finds out
 		}
@@ -176,9 +194,22 @@ func (s *server) advanceLoop(ctx context.Context) error {
 	})
 }
 
+// checkStore finds out what others have learned of the disk: it has space again, or
+// it has failed.
+func (s *server) checkStore(ctx context.Context) error {
+	if s.store.Full() {
+		regained, err := s.store.Regain(ctx)
+		if regained {
+			s.log.Info("the disk has space again, events are taken")
+		}
+		return err
+	}
+	return s.store.Ping(ctx)
+}
+
 func (s *server) publishLoop(ctx context.Context) error {
 	return s.every(ctx, publishEvery, func(ctx context.Context) error {
-		if _, err := s.deliver(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if _, err := s.deliver(ctx, s.now()); err != nil && ctx.Err() == nil {
 			s.log.Warn("verdicts wait for their sink", "error", err)
 		}
 		return nil
@@ -188,7 +219,7 @@ func (s *server) publishLoop(ctx context.Context) error {
 func (s *server) retainLoop(ctx context.Context) error {
 	keep := s.config.Store.Retention.D()
 	return s.every(ctx, retainEvery, func(ctx context.Context) error {
-		now := time.Now()
+		now := s.now()
 		if s.otlp != nil {
 			s.otlp.Evict(now)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/intake"
 	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/verdicts"
 )
@@ -23,13 +24,27 @@ type Config struct {
 	// Accept hands a deployment event to intake.
 	Accept func(ctx context.Context, header http.Header, body []byte) (EventAnswer, error)
 	// Cancel ends an open validation; ErrNotOpen where there is none.
-	Cancel  func(ctx context.Context, id analysis.ValidationID, by string) error
+	Cancel func(ctx context.Context, id analysis.ValidationID, by string) error
+	// Replay hands a dead letter to intake again.
+	Replay func(ctx context.Context, id int64, by string) (store.DeadLetter, error)
+	// Resume lets stopped partitions of the topic of deployments go on.
+	Resume func(ctx context.Context, choice intake.Choice) ([]intake.Resumed, error)
+	// Backup writes a backup of the data directory; ErrBusy while it writes another.
+	Backup  func(ctx context.Context, w io.Writer) error
 	Bundles string // directory of sealed bundles
 	// Ready returns what keeps the service from doing its work; nil: nothing.
 	Ready  func(ctx context.Context) []string
 	Status func(ctx context.Context) any
+	// Blocked returns what keeps everything waiting, as every pending verdict then
+	// says; an empty code: nothing. It may be nil.
+	Blocked func() (analysis.Code, string)
+	// Pushed are the sources whose telemetry is pushed to this server, by name.
+	Pushed map[string]Pushed
 	// Metrics serves Prometheus' text format.
 	Metrics http.Handler
+	// Stopping is closed when the process begins to stop: who waits for a verdict is
+	// answered then. Nil: never.
+	Stopping <-chan struct{}
 }
 
 // EventAnswer is what became of a posted event.
@@ -47,14 +62,21 @@ const maxEventBody = 256<<10 + 1 // one byte more than intake accepts, so that i
 
 // New returns the handler of all addresses.
 func New(c Config) http.Handler {
-	s := &server{c}
+	s := &server{Config: c, asking: make(chan struct{}, askedAtOnce)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/events", s.events)
-	mux.HandleFunc("GET /v1/validations", s.list)
-	mux.HandleFunc("GET /v1/validations/{id}", s.validation)
-	mux.HandleFunc("GET /v1/validations/{key}/verdict", s.verdict)
-	mux.HandleFunc("GET /v1/validations/{id}/bundle", s.bundle)
-	mux.HandleFunc("POST /v1/validations/{id}/cancel", s.cancel)
+	mux.HandleFunc("GET /v1/validations", taking(s.list, "service", "environment", "namespace", "version", "deployment", "verdict", "phase", "before", "limit"))
+	mux.HandleFunc("GET /v1/validations/{id}", taking(s.validation, "wait"))
+	mux.HandleFunc("GET /v1/validations/{key}/verdict", taking(s.verdict, "wait", "format", "after"))
+	mux.HandleFunc("GET /v1/validations/{id}/bundle", taking(s.bundle))
+	mux.HandleFunc("POST /v1/validations/{id}/cancel", taking(s.cancel, "by"))
+	mux.HandleFunc("GET /v1/dead-letters", taking(s.deadLetters, "reason", "unsettled", "before", "limit"))
+	mux.HandleFunc("GET /v1/dead-letters/{id}", taking(s.deadLetter))
+	mux.HandleFunc("POST /v1/dead-letters/{id}/replay", taking(s.replay, "by"))
+	mux.HandleFunc("POST /v1/dead-letters/replay", taking(s.replayMany, "reason", "after", "by"))
+	mux.HandleFunc("POST /v1/ingest/resume", taking(s.resume))
+	mux.HandleFunc("POST /v1/backup", taking(s.backup))
+	mux.HandleFunc("POST /v1/sources/{name}/{question}", s.source)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, http.StatusOK, c.Status(r.Context())) })
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /-/ready", s.ready)
@@ -65,7 +87,10 @@ func New(c Config) http.Handler {
 	return mux
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	asking chan struct{} // has one for each question that a source is asked
+}
 
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if missing := s.Ready(r.Context()); len(missing) > 0 {
@@ -130,21 +155,10 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 		Service: q.Get("service"), Environment: q.Get("environment"), Namespace: q.Get("namespace"), Version: q.Get("version"),
 		Deployment: analysis.DeploymentID(q.Get("deployment")), Word: q.Get("verdict"), Phase: q.Get("phase"), Before: analysis.ValidationID(q.Get("before")),
 	}
-	for key := range q {
-		switch key {
-		case "service", "environment", "namespace", "version", "deployment", "verdict", "phase", "before", "limit":
-		default:
-			problem(w, http.StatusBadRequest, fmt.Sprintf("parameter %q is not known (legal: service, environment, namespace, version, deployment, verdict, phase, before, limit)", key))
-			return
-		}
-	}
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 1000 {
-			problem(w, http.StatusBadRequest, "limit must be a number from 1 to 1000")
-			return
-		}
-		filter.Limit = n
+	var err error
+	if filter.Limit, err = number(q, "limit", 1, 1000); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
 	}
 	rows, err := s.Store.Validations(r.Context(), filter)
 	if err != nil {
@@ -161,23 +175,25 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) validation(w http.ResponseWriter, r *http.Request) {
-	v, err := s.find(r)
-	if err != nil {
-		s.failed(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, summaryOf(v))
+	id := r.PathValue("id")
+	s.serve(w, r, id, func(ctx context.Context) (page, error) {
+		v, err := s.find(ctx, id)
+		if err != nil {
+			return page{}, err
+		}
+		body, err := json.Marshal(summaryOf(v))
+		return page{body: append(body, '\n'), contentType: "application/json", validation: string(v.ID), final: v.Phase == store.PhaseFinal}, err
+	})
 }
 
-// find returns the validation that {id} names: a validation id, or a deployment
+// find returns the validation that an id names: a validation id, or a deployment
 // id, of which the newest live attempt answers, else the newest.
-func (s *server) find(r *http.Request) (store.Validation, error) {
-	id := r.PathValue("id")
-	v, err := s.Store.Validation(r.Context(), analysis.ValidationID(id))
+func (s *server) find(ctx context.Context, id string) (store.Validation, error) {
+	v, err := s.Store.Validation(ctx, analysis.ValidationID(id))
 	if !errors.Is(err, store.ErrNotFound) {
 		return v, err
 	}
-	attempts, err := s.Store.ByDeployment(r.Context(), analysis.DeploymentID(id))
+	attempts, err := s.Store.ByDeployment(ctx, analysis.DeploymentID(id))
 	if err == nil && len(attempts) == 0 {
 		err = store.ErrNotFound
 	}
@@ -188,13 +204,9 @@ func (s *server) find(r *http.Request) (store.Validation, error) {
 }
 
 func (s *server) cancel(w http.ResponseWriter, r *http.Request) {
-	v, err := s.find(r)
+	v, err := s.find(r.Context(), r.PathValue("id"))
 	if err == nil {
-		by := r.URL.Query().Get("by")
-		if by == "" {
-			by = "a caller of the HTTP interface"
-		}
-		err = s.Cancel(r.Context(), v.ID, verdicts.Line(by))
+		err = s.Cancel(r.Context(), v.ID, caller(r))
 	}
 	if errors.Is(err, ErrNotOpen) {
 		problem(w, http.StatusConflict, "the validation has its final verdict already")
@@ -212,7 +224,7 @@ func (s *server) cancel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) bundle(w http.ResponseWriter, r *http.Request) {
-	v, err := s.find(r)
+	v, err := s.find(r.Context(), r.PathValue("id"))
 	if err != nil {
 		s.failed(w, err)
 		return

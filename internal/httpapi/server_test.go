@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/intake"
 	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/verdicts"
 )
@@ -20,13 +22,16 @@ import (
 var at = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
 type site struct {
-	t       *testing.T
-	store   *store.Store
-	handler http.Handler
-	bundles string
-	accept  EventAnswer
-	failed  error
-	missing []string
+	t        *testing.T
+	store    *store.Store
+	handler  http.Handler
+	bundles  string
+	accept   EventAnswer
+	failed   error
+	missing  []string
+	stopping chan struct{}
+	backup   func(context.Context, io.Writer) error
+	replay   func(context.Context, int64, string) (store.DeadLetter, error)
 }
 
 func newSite(t *testing.T) *site {
@@ -36,7 +41,10 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	s := &site{t: t, store: st, bundles: t.TempDir()}
+	s := &site{t: t, store: st, bundles: t.TempDir(), stopping: make(chan struct{})}
+	s.replay = func(ctx context.Context, id int64, by string) (store.DeadLetter, error) {
+		return intake.Replay(ctx, st, id, by, at)
+	}
 	s.handler = New(Config{
 		Store: st, Bundles: s.bundles,
 		Accept: func(context.Context, http.Header, []byte) (EventAnswer, error) { return s.accept, s.failed },
@@ -46,7 +54,9 @@ func newSite(t *testing.T) *site {
 			}
 			return nil
 		},
-		Ready: func(context.Context) []string { return s.missing }, Status: func(context.Context) any { return "fine" }, Metrics: http.NotFoundHandler(),
+		Backup: func(ctx context.Context, w io.Writer) error { return s.backup(ctx, w) },
+		Replay: func(ctx context.Context, id int64, by string) (store.DeadLetter, error) { return s.replay(ctx, id, by) },
+		Ready:  func(context.Context) []string { return s.missing }, Status: func(context.Context) any { return "fine" }, Metrics: http.NotFoundHandler(), Stopping: s.stopping,
 	})
 	return s
 }
@@ -225,14 +235,17 @@ func TestListValidationCancelBundle(t *testing.T) {
 	}
 }
 
-// An event of a schema that this version does not know is pollable by its id.
+// An event of a schema that this version does not know is pollable by its id, and
+// by that of its deployment.
 func TestUnsupportedSchemaIsPollable(t *testing.T) {
 	s := newSite(t)
-	_, err := s.store.Apply(t.Context(), store.Change{DeadLetters: []store.DeadLetter{{Reason: "unsupported_schema", Error: "version 9 is not known", EventID: "d9", At: at}}, Now: at})
+	_, err := s.store.Apply(t.Context(), store.Change{DeadLetters: []store.DeadLetter{{Reason: "unsupported_schema", Error: "version 9 is not known", EventID: "e9", DeploymentID: "d9", At: at}}, Now: at})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := s.verdict("d9"); v.Verdict != verdicts.Hold || v.ReasonCode != analysis.UnsupportedSchema || !v.Final {
-		t.Errorf("%v %s", v.Verdict, v.ReasonCode)
+	for _, key := range []string{"e9", "d9"} {
+		if v := s.verdict(key); v.Verdict != verdicts.Hold || v.ReasonCode != analysis.UnsupportedSchema || !v.Final || v.DeploymentID != analysis.DeploymentID(key) {
+			t.Errorf("%s: %v %s of %s", key, v.Verdict, v.ReasonCode, v.DeploymentID)
+		}
 	}
 }

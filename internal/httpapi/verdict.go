@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -31,25 +30,25 @@ func (s *server) verdict(w http.ResponseWriter, r *http.Request) {
 		}
 		after = &t
 	}
-	body, err := s.answer(r.Context(), r.PathValue("key"), after)
-	if err != nil {
-		s.failed(w, err)
-		return
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	if format == "text" {
+	key := r.PathValue("key")
+	s.serve(w, r, key, func(ctx context.Context) (page, error) {
+		body, err := s.answer(ctx, key, after)
+		if err == nil {
+			body, err = s.blocked(body)
+		}
+		if err != nil {
+			return page{}, err
+		}
 		var v verdicts.Verdict
 		if err := json.Unmarshal(body, &v); err != nil {
-			s.failed(w, err)
-			return
+			return page{}, err
 		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintln(w, v.Verdict)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(append(body, '\n'))
+		p := page{body: append(body, '\n'), contentType: "application/json", validation: string(v.ValidationID), final: v.Final}
+		if format == "text" {
+			p.body, p.contentType = []byte(v.Verdict.String()+"\n"), "text/plain; charset=utf-8"
+		}
+		return p, nil
+	})
 }
 
 // answer returns the verdict object for a key: a deployment id, a validation id,

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/analysis/history"
+	"github.com/release-assay/assay/internal/config"
+	"github.com/release-assay/assay/internal/validation"
+	"github.com/release-assay/assay/sources"
+	"github.com/release-assay/assay/sources/prometheus"
+)
+
+// checkSpan is how far back check looks for series and versions.
+const checkSpan = time.Hour
+
+// A checkedObjective is an objective of a policy and what its source says about it.
+type checkedObjective struct {
+	policy       analysis.Policy
+	objective    analysis.Objective
+	written      config.Written
+	source       config.Place
+	service      string // the pattern of the policy
+	environments []string
+	covers       func(analysis.Seen) bool
+
+	pushed  bool   // to a running server, which is asked instead of the source
+	skipped string // why nothing was asked; empty: it was
+	missing error  // the running server that should have been asked
+	facts   facts
+}
+
+// asked is what check needs of a source, wherever that is.
+type asked interface {
+	// Label returns what an attribute is called there.
+	Label(attribute string) string
+	Lag() time.Duration
+	Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error)
+	Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error)
+	// Past returns the history, and whether the source keeps one of the signal.
+	Past(ctx context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, kept bool, err error)
+	Metric(ctx context.Context, name string, from, to time.Time) (sources.Metric, error)
+	Values(ctx context.Context, metric, label string, from, to time.Time) ([]string, error)
+	Probe(ctx context.Context) error
+}
+
+// A scrapedSource is a Prometheus, which keeps the history of everything.
+type scrapedSource struct{ *prometheus.Source }
+
+func (s scrapedSource) Past(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, bool, error) {
+	sums, err := s.History(ctx, q)
+	return sums, true, err
+}
+
+// facts are what a server says about an objective: the ground of all findings.
+type facts struct {
+	down         error // the server gives no answer
+	total, event counterFacts
+	own          []analysis.Seen // of the total, what the policy covers
+	versions     []analysis.Seen // of those, the versions of the service with most traffic, largest first
+	version      string          // the label that carries service.version
+	cohorts      analysis.Cohorts
+	telling      []string // the labels that tell the arms apart
+	spacing      time.Duration
+	silent       bool  // nothing plays the baseline
+	unlearned    error // why there is no history
+	unkept       bool  // the source forgets the signal
+	planned      *analysis.PlannedObjective
+}
+
+// counterFacts are what a server says about one counter.
+type counterFacts struct {
+	err    error // it refuses the question
+	seen   []analysis.Seen
+	all    bool // every service was asked for, not one
+	metric sources.Metric
+	values map[string][]string // where nothing matches: what the labels of the conditions hold
+}
+
+// ask asks a server everything about an objective. A question that cannot be answered
+// leaves its facts empty; an outage ends the asking.
+func (o *checkedObjective) ask(ctx context.Context, server asked, now time.Time) {
+	f, signal := &o.facts, o.objective.Signal
+	event := signal.Bad
+	if event == nil {
+		event = signal.Good
+	}
+	f.total = o.counter(ctx, server, signal.Total, now)
+	f.event = o.counter(ctx, server, event, now)
+	if f.outage(f.total.err) || f.outage(f.event.err) {
+		return
+	}
+	for _, s := range f.total.seen {
+		if o.covers(s) {
+			f.own = append(f.own, s)
+		}
+	}
+	f.version = server.Label(analysis.AttrVersion)
+	if len(f.own) > 0 {
+		o.rehearse(ctx, server, now)
+	}
+}
+
+// outage notes an error that says nothing about the question.
+func (f *facts) outage(err error) bool {
+	if err == nil || sources.KindOf(err) != sources.Unavailable {
+		return false
+	}
+	f.down = err
+	return true
+}
+
+// counter asks what there is of one counter.
+func (o *checkedObjective) counter(ctx context.Context, server asked, s *analysis.Selector, now time.Time) (f counterFacts) {
+	signal := o.objective.Signal
+	signal.Bad, signal.Good, signal.Total = s, nil, s // this one alone, not what is counted among it
+	q := analysis.SeenQuery{Signal: signal, From: now.Add(-checkSpan), To: now}
+	if !strings.ContainsAny(o.service, "*?") {
+		q.Service = o.service
+	}
+	f.seen, f.err = server.Seen(ctx, q)
+	if f.err == nil && len(f.seen) == 0 && q.Service != "" {
+		q.Service = "" // telemetry may not name the service, or another one
+		f.seen, f.err = server.Seen(ctx, q)
+	}
+	f.all = q.Service == ""
+	if f.err != nil {
+		return f
+	}
+	if f.metric, f.err = server.Metric(ctx, s.Metric, q.From, q.To); f.err != nil || len(f.seen) > 0 {
+		return f
+	}
+	f.values = map[string][]string{}
+	for _, c := range s.Conditions {
+		if !slices.Contains(f.metric.Labels, c.Name) {
+			continue
+		}
+		if f.values[c.Name], f.err = server.Values(ctx, s.Metric, c.Name, q.From, q.To); f.err != nil {
+			return f
+		}
+	}
+	return f
+}
+
+// byVersion reports whether the baseline is told from the canary by its version.
+func (o *checkedObjective) byVersion() bool {
+	for _, value := range o.policy.Baseline {
+		if strings.Contains(value, "${baseline.version}") {
+			return true
+		}
+	}
+	return len(o.policy.Baseline) == 0
+}
+
+// rehearse plans a release of the service with most traffic, as if it began now: its
+// largest version against the next one.
+func (o *checkedObjective) rehearse(ctx context.Context, server asked, now time.Time) {
+	f := &o.facts
+	largest := slices.MaxFunc(f.own, func(a, b analysis.Seen) int { return cmp.Compare(a.Exposure, b.Exposure) })
+	for _, s := range f.own {
+		if s.Service == largest.Service && s.Namespace == largest.Namespace && s.Environment == largest.Environment {
+			f.versions = append(f.versions, s)
+		}
+	}
+	slices.SortStableFunc(f.versions, func(a, b analysis.Seen) int { return cmp.Compare(b.Exposure, a.Exposure) })
+	if largest.Version == "" && o.byVersion() {
+		return // there is no way to tell the arms apart
+	}
+	d := analysis.Deployment{ID: "check", Attempt: 1, Mode: analysis.Live, StartedAt: now, Release: analysis.Release{
+		Environment: largest.Environment, Namespace: largest.Namespace, Service: largest.Service, Version: "next", PreviousVersion: f.versions[0].Version,
+	}}
+	if len(f.versions) > 1 {
+		d.Release.Version = f.versions[1].Version
+	}
+	f.cohorts, _ = validation.Cohorts(o.policy, d, f.versions)
+	for _, name := range f.cohorts.Baseline.Names() {
+		if f.cohorts.Baseline[name] != f.cohorts.Canary[name] {
+			f.telling = append(f.telling, server.Label(name))
+		}
+	}
+	matches := f.cohorts.Baseline.Matches()
+	var err error
+	if f.spacing, err = server.Spacing(ctx, analysis.SpacingQuery{Signal: o.objective.Signal, Matches: matches, From: now.Add(-checkSpan), To: now}); err != nil {
+		if !f.outage(err) {
+			f.total.err = err
+		}
+		return
+	}
+	sums, kept, err := server.Past(ctx, analysis.HistoryQuery{Signal: o.objective.Signal, Matches: matches, From: now.Add(-history.Span), To: now})
+	f.unlearned, f.unkept = err, err == nil && !kept
+	f.silent = err == nil && len(sums) == 0 && f.spacing == 0
+	policy := o.policy
+	policy.Objectives = []analysis.Objective{o.objective}
+	plan, err := analysis.NewPlan(analysis.PlanInput{Deployment: d, Policy: policy, Cohorts: f.cohorts, Facts: []analysis.Facts{{
+		Spacing: f.spacing, Lag: server.Lag(), History: history.Learn(sums, now, analysis.PlannedWeight(d), "check"),
+	}}})
+	if err == nil && len(plan.Objectives) == 1 {
+		f.planned = &plan.Objectives[0]
+	}
+}
