@@ -5,6 +5,10 @@
 GO    ?= go
 TOOL   = $(GO) tool -modfile=.ci/tools/go.mod
 SEEDS ?= 50
+KILLS ?= 1000
+FAULT_SEEDS ?= 7
+CUTS  ?= 2000
+LINE_CUTS ?= 600
 
 # Packages that need a real server live in internal/e2e; everything else is tested without network, Java or broker.
 UNIT     = $(shell $(GO) list ./... | grep -v '/internal/e2e')
@@ -12,7 +16,7 @@ E2E      = $(shell $(GO) list ./... | grep '/internal/e2e') ./testdata/backends
 CODE     = ./... ./testdata/backends/...
 SOURCES  = $(shell find . -name '*.go' -not -path './bin/*' -not -path '*/.*/*')
 
-.PHONY: help build demo test test-unit test-e2e backends race lint fmt arch bench seeds docs
+.PHONY: help build demo test test-unit test-e2e backends race lint fmt arch bench seeds fuzz faults power torture torture-bugs docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +58,22 @@ bench: ## benchmarks of the packages that need no real server
 
 seeds: ## the scenarios of the demo in process, for SEEDS=50 random seeds
 	$(GO) test ./cmd/assay -run TestSeeds -seeds=$(SEEDS) -count=1 -v
+
+fuzz: ## every fuzz target for FUZZTIME=1m; FUZZ=regexp picks some
+	@GO="$(GO)" FUZZTIME="$(or $(FUZZTIME),1m)" FUZZ="$(FUZZ)" FUZZPROCS="$(FUZZPROCS)" .ci/fuzz.sh
+
+faults: ## the fault catalogue of telemetry in 1,500 runs and more, for FAULT_SEEDS=7 random seeds
+	$(GO) test ./internal/faults -run TestCatalogue -seeds=$(FAULT_SEEDS) -timeout 60m -count=1 -v
+
+power: ## cut the power CUTS=2000 times for the store and LINE_CUTS=600 times for the line
+	$(GO) test ./internal/store -run '^TestPowerLoss' -store.powercuts=$(CUTS) -timeout 60m -count=1 -v
+	$(GO) test ./internal/validation -run '^TestPowerLoss$$' -validation.powercuts=$(LINE_CUTS) -timeout 60m -count=1 -v
+
+torture: backends ## kill Assay KILLS=1000 times end to end and check all that it promised; SEED= repeats the actions
+	$(GO) test ./internal/e2e -run '^TestTorture$$' -torture.kills=$(KILLS) -torture.seed=$(or $(SEED),0) -timeout 90m -count=1 -v
+
+torture-bugs: backends ## re-introduce known bugs one by one: the kill loop must catch each; BUG= picks some by name
+	$(GO) test ./internal/e2e -run '^TestTortureCatchesBugs$$' -torture.bugs='$(or $(BUG),all)' -timeout 60m -count=1 -v
 
 docs: ## regenerate what the documentation takes from code
 	$(GO) generate ./...

@@ -118,10 +118,10 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("cancelled: %s (%s: %s)", v.Verdict, v.ReasonCode, v.Reason)
 		}
 		a.proven("unwanted")
-		if o := a.run("cancel", "unwanted"); o.code != 1 || !strings.Contains(o.err, "final verdict already") {
+		if o := a.run("cancel", "unwanted"); o.code != 2 || !strings.Contains(o.err, "final verdict already") {
 			t.Errorf("cancel again: %v", o)
 		}
-		if o := a.run("cancel", "never-heard-of"); o.code != 1 || o.err == "" {
+		if o := a.run("cancel", "never-heard-of"); o.code != 2 || o.err == "" {
 			t.Errorf("cancel of the unknown: %v", o)
 		}
 		if o := a.run("wait", "unwanted"); o.code != 4 {

@@ -195,6 +195,14 @@ type record struct {
 // records reads the whole verdict topic.
 func records(t testing.TB, broker string) []record {
 	t.Helper()
+	var out []record
+	eachRecord(t, broker, kafka.TopicVerdicts, func(_ int, r kafka.Record) { out = append(out, recordOf(t, r)) })
+	return out
+}
+
+// eachRecord reads a whole topic, one partition after the other.
+func eachRecord(t testing.TB, broker, topic string, f func(partition int, r kafka.Record)) {
+	t.Helper()
 	client, err := kafka.Connect(kafka.Config{Brokers: []string{broker}})
 	if err != nil {
 		t.Fatal(err)
@@ -202,30 +210,28 @@ func records(t testing.TB, broker string) []record {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	partitions, err := client.Partitions(ctx, kafka.TopicVerdicts)
+	partitions, err := client.Partitions(ctx, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []record
 	for p := range partitions {
-		_, end, err := client.Offsets(ctx, kafka.TopicVerdicts, p)
+		_, end, err := client.Offsets(ctx, topic, p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for next := int64(0); next < end; {
-			f, err := client.Fetch(ctx, kafka.Position{Topic: kafka.TopicVerdicts, Partition: p, Offset: next})
+			fetched, err := client.Fetch(ctx, kafka.Position{Topic: topic, Partition: p, Offset: next})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, b := range f.Batches {
+			for _, b := range fetched.Batches {
 				for _, r := range b.Records {
-					out = append(out, recordOf(t, r))
+					f(p, r)
 				}
 			}
-			next = f.Next
+			next = fetched.Next
 		}
 	}
-	return out
 }
 
 func recordOf(t testing.TB, r kafka.Record) record {

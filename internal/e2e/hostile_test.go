@@ -2,18 +2,29 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
+
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/intake"
+	"github.com/release-assay/assay/internal/intake/intaketest"
+	"github.com/release-assay/assay/internal/kafka"
+	"github.com/release-assay/assay/internal/kafka/kafkatest"
 	"github.com/release-assay/assay/internal/store"
+	"github.com/release-assay/assay/testdata/backends"
 )
 
 // A hostile event and the word with which it is refused (reliability F6 to F9).
@@ -180,6 +191,161 @@ func TestHostileEventsOnKafkaBecomeDeadLetters(t *testing.T) {
 	})
 	a.stop()
 	a.verifyAudit()
+}
+
+// TestTheCorpusOnKafka: on a real broker and through the whole program every event
+// of the corpus becomes a dead letter at its own offset with its own reason, good
+// events between them and behind them are taken within a second, and bombs, which
+// this topic lets in, cost their offsets and no memory (F6 to F9).
+func TestTheCorpusOnKafka(t *testing.T) {
+	kafka.InstallCodecs()
+	broker := backends.StartKafka(t)
+	a := serve(t, setup{brokers: []string{broker.Addr}})
+	siege := &siege{assay: a, client: kafkatest.Connect(t, kafka.Config{Brokers: []string{broker.Addr}}), sent: map[int64]intaketest.Case{}}
+	letCompressed(t, siege.client, kafka.TopicDeployments)
+	siege.serve("nothing")
+
+	corpus := a.watchMemory()
+	siege.corpus()
+	corpusGrown := corpus()
+	bombs := a.watchMemory()
+	siege.bombs()
+	bombsGrown := bombs()
+	t.Logf("%d hostile events; the slowest of %d good ones was taken after %v; resident memory grew by %.1f MiB with the corpus and by %.1f MiB with the bombs",
+		len(siege.sent), siege.good, siege.slowest.Round(time.Millisecond), float64(corpusGrown)/(1<<20), float64(bombsGrown)/(1<<20))
+	if corpusGrown > 64<<20 { // a full fetch is 1 MiB: on the wire, as records, decoded and as rows, until they are collected
+		t.Errorf("with the corpus resident memory grew by %d MiB, at most 64 are allowed", corpusGrown>>20)
+	}
+	if bombsGrown > 32<<20 {
+		t.Errorf("with the bombs resident memory grew by %d MiB, at most 32 are allowed", bombsGrown>>20)
+	}
+
+	reasons := map[string]int{}
+	for _, c := range siege.sent {
+		reasons[string(c.Reason)]++
+	}
+	if got := a.status().DeadLetters; !maps.Equal(got, reasons) {
+		t.Errorf("dead letters %v, want %v", got, reasons)
+	}
+	a.stop()
+	a.withStore(func(ctx context.Context, s *store.Store) {
+		letters, err := s.DeadLetters(ctx, len(siege.sent)+1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range letters {
+			if c := siege.sent[d.Offset]; d.Reason != string(c.Reason) || d.LastOffset != d.Offset {
+				t.Errorf("offset %d, %s: %s (%s), want %q", d.Offset, c.Name, d.Reason, d.Error, c.Reason)
+			}
+		}
+	})
+	a.verifyAudit()
+}
+
+// A siege sends hostile events to one partition, good ones between them, and
+// remembers what is to become of each.
+type siege struct {
+	*assay
+	client  *kafka.Client
+	sent    map[int64]intaketest.Case // hostile ones, by offset
+	good    int
+	slowest time.Duration
+}
+
+// serve sends a good event, which must be taken within a second.
+func (s *siege) serve(after string) {
+	s.t.Helper()
+	s.good++
+	e := started(fmt.Sprintf("good-%d", s.good), time.Now().UTC().Truncate(time.Second))
+	kafkatest.Send(s.t, s.client, kafka.TopicDeployments, 0, wire(encode(s.t, e)))
+	took := s.eventually(time.Second, "a good event behind "+after, func() error { return s.counted(s.good, 0) })
+	s.slowest = max(s.slowest, took)
+}
+
+func (s *siege) send(cases ...intaketest.Case) {
+	s.t.Helper()
+	var records []kafka.Record
+	for _, c := range cases {
+		records = append(records, wire(c.Message))
+	}
+	first := kafkatest.Send(s.t, s.client, kafka.TopicDeployments, 0, records...)
+	for i, c := range cases {
+		s.sent[first+int64(i)] = c
+	}
+}
+
+// corpus sends all of it, in batches as large as the broker takes them (272 KiB).
+func (s *siege) corpus() {
+	s.t.Helper()
+	var batch []intaketest.Case
+	size, batches := 0, 0
+	for _, c := range intaketest.Corpus() {
+		bytes := len(c.Message.Key) + len(c.Message.Value)
+		if size+bytes > 150<<10 && len(batch) > 0 { // leaves room for headers
+			s.send(batch...)
+			if batches++; batches%5 == 0 {
+				s.serve(batch[len(batch)-1].Name)
+			}
+			batch, size = nil, 0
+		}
+		batch, size = append(batch, c), size+bytes
+	}
+	s.send(batch...)
+	s.serve("the last of the corpus")
+}
+
+func (s *siege) bombs() {
+	s.t.Helper()
+	for _, b := range []struct {
+		name  string
+		codec compress.Compression
+		size  int
+	}{{"zstd", compress.Zstd, 512 << 20}, {"gzip", compress.Gzip, 128 << 20}, {"lz4", compress.Lz4, 32 << 20}} {
+		bomb := kafkatest.Bomb(s.t, b.codec, b.size)
+		name := fmt.Sprintf("a bomb of %d bytes (%s)", len(bomb.Payload), b.name)
+		s.sent[kafkatest.SendRaw(s.t, s.client, kafka.TopicDeployments, 0, bomb)] = intaketest.Case{Name: name, Reason: intake.TooLarge}
+		s.serve(name)
+	}
+}
+
+// letCompressed lets a topic keep batches as producers compress them, against the
+// contract: the broker does not look into them then.
+func letCompressed(t *testing.T, client *kafka.Client, topic string) {
+	t.Helper()
+	_, err := client.API().IncrementalAlterConfigs(t.Context(), &kafkago.IncrementalAlterConfigsRequest{Resources: []kafkago.IncrementalAlterConfigsRequestResource{{
+		ResourceType: kafkago.ResourceTypeTopic, ResourceName: topic,
+		Configs: []kafkago.IncrementalAlterConfigsRequestConfig{{Name: "compression.type", Value: "producer", ConfigOperation: kafkago.ConfigOperationSet}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watchMemory tells by how much the process's resident memory has grown at most
+// since, in bytes. Linux keeps the peak and lets it be set anew.
+func (a *assay) watchMemory() func() int64 {
+	a.t.Helper()
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.cmd.Process.Pid), []byte("5"), 0); err != nil {
+		a.t.Logf("memory is not measured: %v", err)
+		return func() int64 { return 0 }
+	}
+	before := a.peak()
+	return func() int64 { return a.peak() - before }
+}
+
+// peak is the most memory that was resident.
+func (a *assay) peak() int64 {
+	a.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(text)
+	if m == nil {
+		a.t.Fatal("no VmHWM in /proc/PID/status")
+	}
+	kib, _ := strconv.ParseInt(string(m[1]), 10, 64) // digits
+	return kib << 10
 }
 
 // seen tells whether a deployment's event has come.

@@ -14,7 +14,6 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/intake"
@@ -63,16 +62,18 @@ func openInbox(t testing.TB) *store.Store {
 }
 
 // read runs intake until the returned function is called.
-func (b *bay) read(owner string) (*intake.Status, func()) {
+func (b *bay) read(owner string, change ...func(*intake.RunConfig)) (*intake.Status, func()) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	status, done := &intake.Status{}, make(chan error, 1)
-	go func() {
-		done <- intake.Run(ctx, intake.RunConfig{
-			Kafka: b.config, Topic: b.topic.Name, Group: b.topic.Name, Owner: owner, Store: b.store, Now: time.Now, Status: status,
-			SessionTimeout: 6 * time.Second, MetadataWatch: time.Second,
-		})
-	}()
+	config := intake.RunConfig{
+		Kafka: b.config, Topic: b.topic.Name, Group: b.topic.Name, Owner: owner, Store: b.store, Now: time.Now, Status: status,
+		SessionTimeout: 6 * time.Second, MetadataWatch: time.Second,
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	go func() { done <- intake.Run(ctx, config) }()
 	var ended atomic.Bool
 	stop := func() {
 		if ended.Swap(true) {
@@ -264,17 +265,7 @@ func TestIntakeTellsOfGaps(t *testing.T) {
 	stop()
 	b.send(0, "lost", 4)
 	b.send(0, "kept", 2)
-	producer, err := kgo.NewClient(kgo.SeedBrokers(b.broker.Addr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer producer.Close()
-	request := kmsg.NewPtrDeleteRecordsRequest()
-	request.TimeoutMillis = 10_000
-	request.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: b.topic.Name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 7}}}}
-	if response, err := request.RequestWith(t.Context(), producer); err != nil || response.Topics[0].Partitions[0].ErrorCode != 0 {
-		t.Fatal(response, err)
-	}
+	deleteRecords(t, b.broker.Addr, b.topic.Name, 0, 7)
 	b.read("a")
 	b.inbox(30*time.Second, 5)
 	gaps, err := b.store.Gaps(t.Context())
@@ -340,12 +331,7 @@ func TestIntakeAndBombs(t *testing.T) {
 	refuses("two billion records", kafkatest.Raw{Count: 1<<31 - 1, Payload: kafkatest.Records([]byte("x"))})
 	refuses("garbage", kafkatest.Raw{Count: 1, Payload: []byte("no record at all, of course")})
 
-	if _, err := b.client.API().IncrementalAlterConfigs(t.Context(), &kafkago.IncrementalAlterConfigsRequest{Resources: []kafkago.IncrementalAlterConfigsRequestResource{{
-		ResourceType: kafkago.ResourceTypeTopic, ResourceName: b.topic.Name,
-		Configs: []kafkago.IncrementalAlterConfigsRequestConfig{{Name: "compression.type", Value: "producer", ConfigOperation: kafkago.ConfigOperationSet}},
-	}}}); err != nil {
-		t.Fatal(err)
-	}
+	letCompressed(t, b.client, b.topic.Name)
 	deviations, err := kafka.EnsureTopics(t.Context(), b.client, b.topic)
 	if err != nil || len(deviations) != 1 {
 		t.Errorf("deviations %q, %v; want the compression", deviations, err)

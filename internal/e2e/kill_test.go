@@ -11,12 +11,9 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/internal/store"
+	"github.com/release-assay/assay/internal/torture"
 	"github.com/release-assay/assay/verdicts"
 )
-
-// steps are the steps of the line, in their order: after each of them, and so
-// before the next, the process can be told to kill itself.
-var steps = []string{"opened", "accepted", "planned", "spooled", "folded", "before final", "final", "sealed", "committed", "sent", "published"}
 
 // randomKills is how often it is killed besides, at any instant.
 const randomKills = 6
@@ -27,7 +24,7 @@ const randomKills = 6
 // verdict that an Assay beside it, which nobody kills, comes to.
 func TestKilledBetweenAnyTwoSteps(t *testing.T) {
 	var names []string
-	for i := range len(steps) + randomKills {
+	for i := range len(torture.Steps) + randomKills {
 		names = append(names, fmt.Sprintf("%s#%d", []string{"error-regression", "healthy"}[i%2], i))
 	}
 	w := worldOf(t, 12*time.Minute, names...)
@@ -56,7 +53,7 @@ func TestKilledBetweenAnyTwoSteps(t *testing.T) {
 		}
 		a.proven(id)
 	}
-	for _, step := range steps {
+	for _, step := range torture.Steps {
 		t.Run(step, func(t *testing.T) {
 			a.in(t)
 			// Positions are committed of what cannot be judged at once: there, Prometheus
@@ -74,6 +71,15 @@ func TestKilledBetweenAnyTwoSteps(t *testing.T) {
 			a.start()
 			judged(id)
 			t.Logf("started again and %s judged after %v", id, time.Since(began).Round(time.Millisecond))
+			// A verdict that is left would be the one at which the next process kills itself.
+			a.eventually(10*time.Second, "the verdict is sent", func() error {
+				for sink, n := range a.status().Outbox {
+					if n > 0 {
+						return fmt.Errorf("%d wait for %s", n, sink)
+					}
+				}
+				return nil
+			})
 			a.kill()
 		})
 	}
@@ -89,7 +95,7 @@ func TestKilledBetweenAnyTwoSteps(t *testing.T) {
 		}
 	})
 
-	kills := 2*len(steps) + randomKills
+	kills := 2*len(torture.Steps) + randomKills
 	onKafka, repeated := published(t, a.bus, len(names))
 	if repeated > kills {
 		t.Errorf("%d records are repeated after %d kills", repeated, kills)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ type setup struct {
 	noKafka    bool     // neither: events come over HTTP only
 	prometheus string   // URL of a source called prom
 	policies   string   // YAML; empty: the demo's policy
+	login      string   // "user:password" of a SASL listener
+	topics     string   // prefix of the names of its topics on a broker that several share
+	program    string   // another than TestMain has built
 	slow       bool     // measured or waited for by the caller: do not wait for /-/ready
 }
 
@@ -58,7 +62,8 @@ type assay struct {
 	dir                          string // of assay.yaml, policies and data
 	web, otlpGRPC, otlpHTTP, bus string // addresses; bus is that of the embedded broker, or the first of the others
 
-	flags []string
+	program string
+	flags   []string
 
 	log    *os.File
 	cmd    *exec.Cmd
@@ -79,14 +84,21 @@ func serve(t testing.TB, s setup) *assay {
 // prepare writes the folder of an Assay and starts nothing.
 func prepare(t testing.TB, s setup) *assay {
 	t.Helper()
-	a := &assay{t: t, dir: t.TempDir(), web: freeAddress(t), otlpGRPC: freeAddress(t), otlpHTTP: freeAddress(t), bus: freeAddress(t)}
+	a := &assay{t: t, program: cmp.Or(s.program, program), dir: t.TempDir(), web: freeAddress(t), otlpGRPC: freeAddress(t), otlpHTTP: freeAddress(t), bus: freeAddress(t)}
 	listeners := fmt.Sprintf("listeners:\n  http: %s\n  otlp: {grpc: %s, http: %s}\n", a.web, a.otlpGRPC, a.otlpHTTP)
 	switch {
 	case s.noKafka:
 		a.flags = []string{"--kafka", "off"}
 	case len(s.brokers) > 0:
 		a.bus = s.brokers[0]
-		listeners += fmt.Sprintf("kafka: {brokers: [%s]}\n", strings.Join(s.brokers, ", "))
+		own := ""
+		if s.topics != "" {
+			own = fmt.Sprintf(", group: %[1]s, topics: {deployments: %[1]s.deployments, deadLetters: %[1]s.dlq}}\nsinks: [{type: kafka, topic: %[1]s.verdicts}]", s.topics)
+		}
+		if user, password, found := strings.Cut(s.login, ":"); found {
+			own = fmt.Sprintf(", sasl: {mechanism: SCRAM-SHA-256, username: %s, password: %s}", user, password) + cmp.Or(own, "}")
+		}
+		listeners += fmt.Sprintf("kafka: {brokers: [%s]%s\n", strings.Join(s.brokers, ", "), cmp.Or(own, "}"))
 	default:
 		listeners += "  kafka: " + a.bus + "\n"
 	}
@@ -143,10 +155,26 @@ func (a *assay) data(elements ...string) string {
 	return filepath.Join(append([]string{a.dir, "data"}, elements...)...)
 }
 
-// start runs the process, with variables added to its environment.
+// start runs the process, with variables added to its environment, and returns when
+// it answers.
 func (a *assay) start(environment ...string) {
 	a.t.Helper()
-	cmd := exec.Command(program, append([]string{"serve", "--config", filepath.Join(a.dir, "assay.yaml")}, a.flags...)...)
+	if err := a.launch(environment...); err != nil {
+		a.t.Fatal(err)
+	}
+	a.eventually(30*time.Second, "assay answers /-/healthy", func() error {
+		select {
+		case <-a.exited:
+			a.t.Fatalf("assay ended: %v\n%s", a.cmd.ProcessState, a.logTail(40))
+		default:
+		}
+		return a.answers("/-/healthy")
+	})
+}
+
+// launch runs the process and does not wait for it.
+func (a *assay) launch(environment ...string) error {
+	cmd := exec.Command(a.program, append([]string{"serve", "--config", filepath.Join(a.dir, "assay.yaml")}, a.flags...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = a.dir, a.log, a.log
 	cmd.Env = append(os.Environ(), environment...)
 	exited, started := make(chan struct{}), make(chan error)
@@ -161,17 +189,10 @@ func (a *assay) start(environment ...string) {
 		close(exited)
 	}()
 	if err := <-started; err != nil {
-		a.t.Fatal(err)
+		return err
 	}
 	a.cmd, a.exited = cmd, exited
-	a.eventually(30*time.Second, "assay answers /-/healthy", func() error {
-		select {
-		case <-a.exited:
-			a.t.Fatalf("assay ended: %v\n%s", a.cmd.ProcessState, a.logTail(40))
-		default:
-		}
-		return a.answers("/-/healthy")
-	})
+	return nil
 }
 
 func (a *assay) awaitReady() {

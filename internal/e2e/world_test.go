@@ -101,6 +101,13 @@ func (w world) push(a *assay) {
 func (w world) prometheus(t testing.TB) *backends.Prometheus {
 	t.Helper()
 	requests := exposition{}
+	w.requests(requests, "http_server_request_duration_seconds_count", labelOf)
+	return backends.StartPrometheus(t, backends.PrometheusConfig{Backfill: []string{requests.file(t)}})
+}
+
+// requests adds the request counts of a world to an exposition, under the given
+// names.
+func (w world) requests(to exposition, counter string, labelOf func(attribute string) string) {
 	w.play(func(at time.Time, m pmetric.Metrics) {
 		for _, resource := range m.ResourceMetrics().All() {
 			target := map[string]string{"job": "lab"}
@@ -116,12 +123,11 @@ func (w world) prometheus(t testing.TB) *backends.Prometheus {
 					for name, value := range point.Attributes().All() {
 						labels[labelOf(name)] = value.AsString()
 					}
-					requests.add("http_server_request_duration_seconds_count", labels, pcommon.Timestamp(point.Timestamp()).AsTime(), float64(point.Count()))
+					to.add(counter, labels, pcommon.Timestamp(point.Timestamp()).AsTime(), float64(point.Count()))
 				}
 			}
 		}
 	})
-	return backends.StartPrometheus(t, backends.PrometheusConfig{Backfill: []string{requests.file(t)}})
 }
 
 func labelOf(attribute string) string {
