@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 )
 
 //go:embed migrations/*.sql
@@ -26,11 +27,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if id == applicationID {
-		// goose would try to make a table that it cannot read, for seconds.
-		if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(new(int64)); err != nil {
-			if kindOf(err) == nil {
-				err = fmt.Errorf("%w: its schema version cannot be read; restore a backup: %w", ErrCorrupt, err)
-			}
+		if err := readVersions(ctx, db); err != nil {
 			return err
 		}
 	}
@@ -61,5 +58,21 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("%w: it has schema %d, this program knows %d; run the newer program, or restore a backup", ErrNewerSchema, current, target)
 	}
 	_, err = provider.Up(ctx)
+	return err
+}
+
+// readVersions reads what goose is going to read of its table: it would try for
+// seconds to make one that it cannot read, or whose first row it does not find.
+func readVersions(ctx context.Context, db *sql.DB) error {
+	versions, err := database.NewStore(database.DialectSQLite3, goose.DefaultTablename)
+	if err != nil {
+		return err
+	}
+	if _, err = versions.GetMigration(ctx, db, 0); err == nil {
+		_, err = versions.ListMigrations(ctx, db)
+	}
+	if err != nil && kindOf(err) == nil {
+		return fmt.Errorf("%w: its schema version cannot be read; restore a backup: %w", ErrCorrupt, err)
+	}
 	return err
 }
