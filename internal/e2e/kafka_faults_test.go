@@ -355,7 +355,6 @@ func TestTopicGrows(t *testing.T) {
 		if err != nil || r.Errors[b.topic.Name] != nil {
 			t.Fatal(r, err)
 		}
-		b.client = kafkatest.Connect(t, b.config) // which knows of them
 		b.send(3, "two", 1)
 		grown := b.inbox(time.Minute, 2)
 		t.Logf("alone %v: the new topic was read after %v, the new partition after %v", alone, created.Round(time.Millisecond), grown.Round(time.Millisecond))

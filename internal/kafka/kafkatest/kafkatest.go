@@ -64,12 +64,14 @@ func Send(t testing.TB, c *kafka.Client, topic string, partition int, records ..
 		if err == nil {
 			return r.BaseOffset
 		}
-		// A broker that has just started, or just created the topic, is not ready;
+		// A broker that has just started, or just created the topic or a partition, is not ready;
 		// with these answers it has surely not taken the records.
-		early := errors.Is(err, kafkago.NotLeaderForPartition) || errors.Is(err, kafkago.LeaderNotAvailable) || errors.Is(err, kafkago.UnknownTopicOrPartition)
+		early := errors.Is(err, kafkago.NotLeaderForPartition) || errors.Is(err, kafkago.LeaderNotAvailable) || errors.Is(err, kafkago.UnknownTopicOrPartition) ||
+			errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)
 		if !early || time.Since(start) > 10*time.Second {
 			t.Fatalf("produce to %s/%d: %v", topic, partition, err)
 		}
+		c.Refresh() // kafka-go would answer from memory for seconds
 	}
 }
 
