@@ -115,7 +115,8 @@ does not say which verdict that is.`,
 			fmt.Fprintf(s.out, "reproduced: %s (%s), byte for byte\n", verdict.Verdict, verdict.ReasonCode)
 		}
 		if !same {
-			return internal(fmt.Errorf("%s: the bundle holds %s, judged again it is %s (%s)", args[0], b.Verdict.Verdict, verdict.Verdict, verdict.ReasonCode))
+			return internal(fmt.Errorf("%s: the bundle holds %s by %s, judged again by assay %s it is %s (%s)",
+				args[0], b.Verdict.Verdict, b.Manifest.Engine, version, verdict.Verdict, verdict.ReasonCode))
 		}
 		return nil
 	}
