@@ -98,7 +98,7 @@ func selector(v *parser.VectorSelector) (*analysis.Selector, error) {
 	case v.Timestamp != nil || v.StartOrEnd != 0:
 		return nil, fmt.Errorf("@ at column %d of the query pins the comparison to one instant and is refused; %s", column(v), advice(v))
 	}
-	s := &analysis.Selector{}
+	s, named := &analysis.Selector{}, false
 	for _, m := range v.LabelMatchers {
 		if !isText(m.Name) || !isText(m.Value) { // it could not be recorded, and no label is like it
 			return nil, fmt.Errorf("the matcher %s at column %d of the query holds what is no text (UTF-8), as every label is; %s", m, column(v), oneCounter)
@@ -107,10 +107,10 @@ func selector(v *parser.VectorSelector) (*analysis.Selector, error) {
 			s.Conditions = append(s.Conditions, analysis.Condition{Name: m.Name, Op: ops[m.Type], Values: []string{m.Value}})
 			continue
 		}
-		if m.Type != labels.MatchEqual || s.Metric != "" {
+		if m.Type != labels.MatchEqual || named {
 			return nil, fmt.Errorf("the matcher %s at column %d of the query does not name one metric; %s", m, column(v), oneCounter)
 		}
-		s.Metric = m.Value
+		s.Metric, named = m.Value, true
 	}
 	switch {
 	case s.Metric == "":

@@ -197,9 +197,9 @@ func nanos(t time.Time) int64 {
 	switch {
 	case t.IsZero():
 		return 0
-	case t.Year() < 1678:
+	case t.Before(time.Unix(0, math.MinInt64)):
 		return math.MinInt64
-	case t.Year() > 2261:
+	case t.After(time.Unix(0, math.MaxInt64)):
 		return math.MaxInt64
 	}
 	return t.UnixNano()
