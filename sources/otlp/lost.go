@@ -76,8 +76,14 @@ func (l losses) during(f analysis.Fold, sel *selection) bool {
 }
 
 // forget removes what lies outside of the time for which samples are kept. Clocks that
-// run ahead leave minutes that no fold will reach.
+// run ahead leave minutes that no fold will reach. That there were too many to be told
+// apart stays until all others are gone: it may stand for the newest of them.
 func (l losses) forget(now time.Time, retention time.Duration) {
 	first, last := tickOf(now.Add(-retention).UnixNano()), tickOf(now.Add(24*time.Hour).UnixNano())
-	maps.DeleteFunc(l, func(lost loss, _ struct{}) bool { return lost.tick < first || lost.tick > last })
+	maps.DeleteFunc(l, func(lost loss, _ struct{}) bool {
+		return lost != loss{} && (lost.tick < first || lost.tick > last)
+	})
+	if len(l) == 1 {
+		delete(l, loss{})
+	}
 }

@@ -130,6 +130,9 @@ func Missing() []string {
 	if _, err := exec.LookPath("mvn"); err != nil {
 		missing = append(missing, "maven")
 	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		missing = append(missing, "systemd") // for the test of the unit file
+	}
 	return missing
 }
 

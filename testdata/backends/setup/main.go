@@ -33,7 +33,7 @@ func run() error {
 func install(packages []string) error {
 	names := strings.Join(packages, " ")
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("the tests' servers need Java 17 or newer and Maven; install %s (as root on Debian this program does it), then run it again", names)
+		return fmt.Errorf("the tests need Java 17 or newer, Maven and systemd-analyze; install %s (as root on Debian this program does it), then run it again", names)
 	}
 	fmt.Println("installing", names)
 	if err := apt("update"); err != nil {
