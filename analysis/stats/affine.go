@@ -165,12 +165,16 @@ func (a *Affine) LogEWithout(snapshot, inc *AffineSums) float64 {
 // affine objective is chosen. It is 0 for a fold that changes nothing or that
 // Add would refuse.
 func (a *Affine) Excess(xC, xB, nC, nB, phi, pB1 float64) float64 {
+	return marginExcess(a.rho0, a.delta, xC, xB, nC, nB, phi, pB1)
+}
+
+func marginExcess(rho0, delta, xC, xB, nC, nB, phi, pB1 float64) float64 {
 	informative, err := checkFold(xC, xB, nC, nB)
 	phi, errPhi := clampPhi(phi)
 	if err != nil || errPhi != nil || !informative || !(pB1 > 0 && pB1 <= 1) {
 		return 0
 	}
-	return (xC - float64(nC*(float64(a.rho0*pB1)+a.delta))) / phi
+	return (xC - float64(nC*(float64(rho0*pB1)+delta))) / phi
 }
 
 // components is the number of bets of the side.
@@ -184,7 +188,6 @@ func (a *Affine) components() int {
 // logBetWeight is the log of the weight of component i.
 func logBetWeight(side Side, i int) float64 {
 	const (
-		lnSixth     = -1.7917594692280550008 // ln(1/6)
 		lnTwentieth = -2.9957322735539909934 // ln(.3/6)
 		lnHealthy   = -0.35667494393873237891
 	)

@@ -82,6 +82,7 @@ type Dispersion struct {
 	building armRate   // baseline of the fold that is being built
 	ratio    float64   // r, 1 unless the rate is above history's
 	longest  int       // the largest batch length
+	common   bool      // the outcomes are common: see DispersionConfig
 }
 
 // batchSums are the accumulators of one batch length.
@@ -92,12 +93,6 @@ type batchSums struct {
 	s, v  float64 // sums of squares and of variances
 }
 
-// cell is what (8) needs of one cell of one fold.
-type cell struct {
-	fold     int // number of the fold, from 0
-	xC, d, w float64
-}
-
 type armRate struct{ x, n float64 }
 
 // DispersionConfig says where a Dispersion starts from.
@@ -105,6 +100,10 @@ type DispersionConfig struct {
 	Cadence time.Duration // time between two folds
 	Priors  Priors        // from HistoryPhi; 0 is NoHistoryPhi, else below 1 counts as 1
 	PHist   float64       // baseline rate of history, 0 if unknown
+	// Common outcomes are those that [Bernoulli] tests: v_K of a batch is multiplied
+	// by 1 - p^, p^ the pooled rate of the batch, since the binomial variance of (1)
+	// overstates that of Bernoulli outcomes.
+	Common bool
 }
 
 // NewDispersion returns an estimator without data, or ErrParameter.
@@ -125,7 +124,7 @@ func NewDispersion(c DispersionConfig) (*Dispersion, error) {
 		}
 		c.Priors[i] = phi
 	}
-	d := &Dispersion{pHist: c.PHist, ratio: 1}
+	d := &Dispersion{pHist: c.PHist, ratio: 1, common: c.Common}
 	for _, l := range BatchLengths(c.Cadence) {
 		d.sums = append(d.sums, batchSums{b: l.Folds, prior: c.Priors[l.Prior]})
 		d.longest = max(d.longest, l.Folds)
@@ -227,7 +226,7 @@ func (d *Dispersion) AddCell(xC, xB, nC, nB float64) error {
 		return err
 	}
 	d.dirty = true
-	d.cells.push(cell{d.folds, xC, xC + xB, nC / (nC + nB)}, d.folds-d.longest+1)
+	d.cells.push(cell{d.folds, xC, xB, nC, nB}, d.folds-d.longest+1)
 	d.xC += xC
 	d.xE += xB / nB * nC // xB <= nB: cannot overflow
 	d.building.x += xB
@@ -245,7 +244,7 @@ func (d *Dispersion) CloseFold() {
 	d.dirty, d.building = false, armRate{}
 	d.folds++
 	d.ratio = d.rateRatio()
-	rho := (d.xC + shrinkage) / (d.xE + shrinkage)
+	rho := d.Ratio()
 	for i := range d.sums {
 		if d.folds%d.sums[i].b == 0 {
 			d.closeBatch(&d.sums[i], rho)
@@ -253,18 +252,28 @@ func (d *Dispersion) CloseFold() {
 	}
 }
 
+// Ratio is rho^ = (sum x_C + 2)/(sum x_B w/(1-w) + 2) over all folds and cells so
+// far: the ratio of the rates of both arms, shrunk to 1.
+func (d *Dispersion) Ratio() float64 { return (d.xC + shrinkage) / (d.xE + shrinkage) }
+
 // closeBatch adds the batch of the last b folds to its sums.
 func (d *Dispersion) closeBatch(s *batchSums, rho float64) {
 	from := d.folds - s.b
-	excess, v := 0.0, 0.0
+	excess, v, events, exposures := 0.0, 0.0, 0.0, 0.0
 	for i := d.cells.n - 1; i >= 0; i-- {
 		c := d.cells.at(i)
 		if c.fold < from {
 			break
 		}
-		q := shareOf(rho, c.w)
-		excess += c.xC - float64(c.d*q)
-		v += float64(c.d * q * (1 - q))
+		n, k := c.nC+c.nB, c.xC+c.xB
+		q := shareOf(rho, c.nC/n)
+		excess += c.xC - float64(k*q)
+		v += float64(k * q * (1 - q))
+		events += k
+		exposures += n
+	}
+	if d.common && exposures > 0 {
+		v *= 1 - events/exposures
 	}
 	s.k++
 	s.s += float64(excess * excess)
@@ -285,34 +294,4 @@ func (d *Dispersion) rateRatio() float64 {
 		return 1
 	}
 	return max(1, x/n/d.pHist)
-}
-
-// ring is a queue of cells that overwrites what no open batch needs any more.
-type ring struct {
-	buf     []cell
-	head, n int
-}
-
-func (r *ring) at(i int) *cell { return &r.buf[(r.head+i)%len(r.buf)] }
-
-// push appends c after dropping the cells of folds before oldest.
-func (r *ring) push(c cell, oldest int) {
-	for r.n > 0 && r.at(0).fold < oldest {
-		r.head = (r.head + 1) % len(r.buf)
-		r.n--
-	}
-	if r.n == len(r.buf) {
-		r.grow(max(16, 2*len(r.buf)))
-	}
-	r.n++
-	*r.at(r.n - 1) = c
-}
-
-// grow makes room for size cells.
-func (r *ring) grow(size int) {
-	buf := make([]cell, size)
-	for i := range r.n {
-		buf[i] = *r.at(i)
-	}
-	r.buf, r.head = buf, 0
 }

@@ -22,8 +22,8 @@ type BatchState struct {
 
 // CellState is one cell of one fold of an open batch.
 type CellState struct {
-	Fold     int // number of the fold, from 0
-	XC, D, W float64
+	Fold           int // number of the fold, from 0
+	XC, XB, NC, NB float64
 }
 
 // BaselineRow is the baseline of one fold.
@@ -39,7 +39,7 @@ func (d *Dispersion) State() DispersionState {
 	oldest := d.folds - d.longest + 1 // the next fold drops the others anyway
 	for i := range d.cells.n {
 		if c := d.cells.at(i); c.fold >= oldest {
-			st.Cells = append(st.Cells, CellState{c.fold, c.xC, c.d, c.w})
+			st.Cells = append(st.Cells, CellState{c.fold, c.xC, c.xB, c.nC, c.nB})
 		}
 	}
 	n := len(d.recent)
@@ -71,7 +71,7 @@ func RestoreDispersion(c DispersionConfig, st DispersionState) (*Dispersion, err
 		if s.Fold < oldest || s.Fold >= st.Folds {
 			return nil, fmt.Errorf("%w: cell of fold %d", ErrShape, s.Fold)
 		}
-		d.cells.push(cell{s.Fold, s.XC, s.D, s.W}, oldest)
+		d.cells.push(cell{s.Fold, s.XC, s.XB, s.NC, s.NB}, oldest)
 	}
 	for i, r := range st.Recent {
 		f := st.Folds - len(st.Recent) + i

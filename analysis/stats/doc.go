@@ -15,6 +15,13 @@
 //     A restart is a snapshot of the running sums, subtracted; the starts are
 //     averaged by [LogStartMixture], the objectives by [LogWeightedMean].
 //
+// For people, not for tests, [QuantileRanks] and [DKWRadius] say how exactly a
+// quantile or a whole distribution is known.
+//
+// Levels are no counts: [FitAR1] and [Kappa] describe the noise of a series, [Moments]
+// and [SlopeSums] sum its prewhitened rows, and [LogTMean] reads the evidence about
+// their mean or slope.
+//
 // An e-process for a null hypothesis is a nonnegative process with start 1 whose
 // mean at every stopping time is at most 1 under the null. By Ville's inequality
 // it reaches 1/alpha with probability at most alpha, however often one looks.

@@ -76,7 +76,8 @@ func NewGrid(rhoR, rhoP float64) *Grid {
 	return g
 }
 
-// NewGridConfig returns the grid of c, or ErrParameter.
+// NewGridConfig returns the grid of c, or ErrParameter. Equal configurations without
+// further ratios share one grid while anybody holds it.
 func NewGridConfig(c GridConfig) (*Grid, error) {
 	if c.HarmScale == 0 {
 		c.HarmScale = defaultHarm
@@ -104,6 +105,14 @@ func NewGridConfig(c GridConfig) (*Grid, error) {
 			return nil, fmt.Errorf("%w: ratio %v is not inside the grid", ErrParameter, r)
 		}
 	}
+	if len(c.Extra) > 0 {
+		return newGrid(c, exact), nil
+	}
+	return sharedGrid(c, exact), nil
+}
+
+// newGrid builds the grid of a valid configuration.
+func newGrid(c GridConfig, exact []float64) *Grid {
 	g := newGridPoints(regularPoints(c.MaxLog), exact, c.SafetySD, c.HarmScale)
 	g.harm, g.safety = -1, -1
 	if c.RhoR != 0 {
@@ -114,7 +123,7 @@ func NewGridConfig(c GridConfig) (*Grid, error) {
 		g.safety = g.IndexOf(c.RhoP)
 		g.wSafety = g.safetyWeights(make([]float64, g.Len()), g.safety)
 	}
-	return g, nil
+	return g
 }
 
 // insideGrid reports whether rho lies strictly between the ends of a grid.

@@ -26,8 +26,14 @@ type PhiEstimate struct {
 //
 // Special cases: K'_b < 3 (too short or too few events) gives NoHistoryPhi; rows
 // with exposure in one arm only and impossible rows are ignored.
-func HistoryPhi(rows []Row) [3]PhiEstimate {
+func HistoryPhi(rows []Row) [3]PhiEstimate { return historyPhi(rows, false) }
+
+// HistoryPhiCommon is HistoryPhi for common outcomes: see DispersionConfig.Common.
+func HistoryPhiCommon(rows []Row) [3]PhiEstimate { return historyPhi(rows, true) }
+
+func historyPhi(rows []Row, common bool) [3]PhiEstimate {
 	d := historyDispersion()
+	d.common = common
 	for _, r := range rows {
 		_ = d.Add(r.XC, r.XB, r.NC, r.NB) // refused rows are no history
 	}

@@ -108,6 +108,14 @@ type AffinePlan struct {
 	Demand
 }
 
+func (p AffinePlan) check() error {
+	if p.Side != Harm && p.Side != Safety || !(p.Rho0 >= .01 && p.Rho0 <= 100) || !(p.Delta >= 0 && p.Delta <= 1) ||
+		!positive(p.NC) || !positive(p.NB) || !(p.PC >= 0 && p.PC <= 1) || !(p.PB >= 0 && p.PB <= 1) {
+		return fmt.Errorf("%w: plan of a margin", ErrParameter)
+	}
+	return nil
+}
+
 // MinutesAffine forecasts the minutes until an [Affine] reaches its bar,
 //
 //	T = phi (ln(1/alpha) + c - ln E) / G,
@@ -123,9 +131,8 @@ func MinutesAffine(p AffinePlan) (float64, error) {
 	if err != nil {
 		return math.NaN(), err
 	}
-	if p.Side != Harm && p.Side != Safety || !(p.Rho0 >= .01 && p.Rho0 <= 100) || !(p.Delta >= 0 && p.Delta <= 1) ||
-		!positive(p.NC) || !positive(p.NB) || !(p.PC >= 0 && p.PC <= 1) || !(p.PB >= 0 && p.PB <= 1) {
-		return math.NaN(), fmt.Errorf("%w: plan of a margin", ErrParameter)
+	if err := p.check(); err != nil {
+		return math.NaN(), err
 	}
 	lam := Lambda(p.Rho0, p.Delta, p.NC, p.NB, p.PC, max(p.PB, 1e-15))
 	if p.Side == Harm && lam <= 0 || p.Side == Safety && lam >= 0 {
@@ -133,6 +140,33 @@ func MinutesAffine(p AffinePlan) (float64, error) {
 	}
 	gain := affineTerm(lam, p.Rho0, p.Delta, p.NC*p.PC, p.NB*p.PB, p.NC, p.NB)
 	return minutes(nats, gain), nil
+}
+
+// MinutesBernoulli forecasts the minutes until a [Bernoulli] reaches its bar,
+//
+//	T = phi (ln(1/alpha) + c - ln E) / [ nC KL(pC||pC0) + nB KL(pB||pB0) ],
+//
+// (pC0, pB0) the projection of the true rates on the margin: the growth of (7)
+// under its best alternative.
+//
+// Special cases: as MinutesRatio; +Inf also for rates of 0 or 1, where no
+// alternative is bet on.
+func MinutesBernoulli(p AffinePlan) (float64, error) {
+	nats, err := p.nats()
+	if err != nil {
+		return math.NaN(), err
+	}
+	if err := p.check(); err != nil {
+		return math.NaN(), err
+	}
+	boundary := float64(p.Rho0*p.PB) + p.Delta
+	outside := p.Side == Harm && p.PC > boundary || p.Side == Safety && p.PC < boundary
+	isRate := func(v float64) bool { return v >= rateEdge && v <= 1-rateEdge }
+	if !outside || !isRate(p.PC) || !isRate(p.PB) || !isRate(boundary) {
+		return minutes(nats, 0), nil
+	}
+	pC0, pB0 := Project(p.NC, p.NB, p.PC, p.PB, p.Rho0, p.Delta)
+	return minutes(nats, float64(p.NC*KL(p.PC, pC0))+float64(p.NB*KL(p.PB, pB0))), nil
 }
 
 // DetectableRatio is the minimum detectable effect: the Rho1 nearest to Rho0

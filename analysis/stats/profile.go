@@ -119,7 +119,7 @@ func (p *Profile) LogSafety(g *Grid) float64 {
 	if i < 0 || len(p.L) != g.Len() {
 		return math.Inf(-1)
 	}
-	return logMix(g.wSafety[:i], p.L[:i], g.zero[:i], g.zero[:i], p.L[i])
+	return logMix(g.wSafety[:i], p.L[:i], nil, nil, p.L[i])
 }
 
 // LogHarmSince is ln E_R(rhoR) of the folds after snapshot, an earlier copy of
@@ -131,15 +131,32 @@ func (p *Profile) LogHarmSince(g *Grid, snapshot []float64) float64 {
 // LogHarmWithout is LogHarmSince without the contribution inc: that of the worst
 // fold (AddInto) or of a stratum (its profile's L). It takes inc out as it is,
 // so a fold before the snapshot must not be passed. Nil stands for nothing in
-// both. Vectors of another length give -Inf, evidence 0.
+// both; the harm part of either will do ([Grid.HarmPart]). Vectors of another
+// length give -Inf, evidence 0.
 func (p *Profile) LogHarmWithout(g *Grid, snapshot, inc []float64) float64 {
+	if i := g.harm; snapshot == nil && inc == nil && i >= 0 && len(p.L) == g.Len() {
+		return logMix(g.wHarm[i+1:], p.L[i+1:], nil, nil, p.L[i])
+	}
 	s, inc, ok := p.minus(g, snapshot, inc)
 	if !ok {
 		return math.Inf(-1)
 	}
 	i := g.harm
-	ref := p.L[i] - s[i] - inc[i]
-	return logMix(g.wHarm[i+1:], p.L[i+1:], s[i+1:], inc[i+1:], ref)
+	ref := p.L[i] - s[0] - inc[0]
+	return logMix(g.wHarm[i+1:], p.L[i+1:], s[1:], inc[1:], ref)
+}
+
+// Gain is by how much one fold can have raised ln E_R at most, of any start,
+//
+//	max_{j > i} (inc_j - inc_i),
+//
+// inc being what the fold contributed (AddInto): E_R after it is at most e^Gain
+// times what it was before.
+func (g *Grid) Gain(inc []float64) float64 {
+	if g.harm < 0 || len(inc) != g.Len() {
+		return 0
+	}
+	return greatest(inc[g.harm+1:]) - inc[g.harm]
 }
 
 // LogHarmBound is an upper bound of LogHarmSince without a single exp,
@@ -153,19 +170,37 @@ func (p *Profile) LogHarmBound(g *Grid, snapshot []float64) float64 {
 		return math.Inf(-1)
 	}
 	i := g.harm
-	return maxDifference(p.L[i+1:], s[i+1:], inc[i+1:]) - (p.L[i] - s[i])
+	return maxDifference(p.L[i+1:], s[1:], inc[1:]) - (p.L[i] - s[0])
 }
 
-// minus replaces nil vectors by zeros and checks lengths and the harm side.
+// HarmPart returns the part of a profile's L, or of what a fold contributed, that its
+// harm evidence is read from: rhoR and the points above. A snapshot or an increment
+// may be given as this part alone. Nil where there is no harm side.
+func (g *Grid) HarmPart(l []float64) []float64 {
+	if g.harm < 0 || len(l) != g.Len() {
+		return nil
+	}
+	return l[g.harm:]
+}
+
+// minus cuts both vectors to their harm part, zeros for nil, and checks lengths and
+// the harm side.
 func (p *Profile) minus(g *Grid, s, inc []float64) (_, _ []float64, ok bool) {
-	if s == nil {
-		s = g.zero
+	if g.harm < 0 || len(p.L) != g.Len() {
+		return nil, nil, false
 	}
-	if inc == nil {
-		inc = g.zero
+	s, inc = g.fromHarm(s), g.fromHarm(inc)
+	return s, inc, s != nil && inc != nil
+}
+
+func (g *Grid) fromHarm(v []float64) []float64 {
+	switch {
+	case v == nil:
+		return g.zero[g.harm:]
+	case len(v) == g.Len()-g.harm:
+		return v
 	}
-	n := g.Len()
-	return s, inc, g.harm >= 0 && len(p.L) == n && len(s) == n && len(inc) == n
+	return g.HarmPart(v)
 }
 
 // RatioExcess is the tempered number of canary events above what the margin
