@@ -8,6 +8,7 @@ type Arm uint8
 const (
 	Baseline Arm = iota + 1
 	Canary
+	Control // pods outside of the change: they tell of the environment where no baseline runs beside the canary
 )
 
 func (a Arm) String() string {
@@ -16,6 +17,8 @@ func (a Arm) String() string {
 		return "baseline"
 	case Canary:
 		return "canary"
+	case Control:
+		return "control"
 	}
 	return "no arm"
 }
@@ -30,6 +33,8 @@ func (a *Arm) UnmarshalText(text []byte) error {
 		*a = Baseline
 	case "canary":
 		*a = Canary
+	case "control":
+		*a = Control
 	default:
 		*a = 0
 	}
@@ -65,12 +70,16 @@ func (c Cohort) Names() []string {
 type Cohorts struct {
 	Baseline Cohort `json:"baseline"`
 	Canary   Cohort `json:"canary"`
+	Control  Cohort `json:"control,omitempty"`
 }
 
 // Of returns the cohort of an arm.
 func (c Cohorts) Of(a Arm) Cohort {
-	if a == Canary {
+	switch a {
+	case Canary:
 		return c.Canary
+	case Control:
+		return c.Control
 	}
 	return c.Baseline
 }

@@ -119,23 +119,29 @@ func about(got, want float64) bool { return math.Abs(got-want) <= 5e-6*math.Abs(
 
 // said is an accumulator that says what it is told to.
 type said struct {
+	oneStratum
 	now   evidence
 	rest  float64 // without the worst fold
 	steps []time.Time
+	o     *PlannedObjective
 }
 
-func (a *said) fold(Fold, foldCounts) error           { return nil }
+func (a *said) lateBreak(r *recent) (Check, bool) { return lateBreak(a.o, a.now.Counts, r) }
+
+func (a *said) fold(*taken) error                     { return nil }
 func (a *said) step(at time.Time)                     { a.steps = append(a.steps, at) }
 func (a *said) evidence() evidence                    { return a.now }
 func (a *said) harmWithoutWorst() float64             { return a.rest }
 func (a *said) describe(*Finding)                     {}
 func (a *said) stillNeeded() (promote, detect Figure) { return Figure(math.NaN()), Figure(math.NaN()) }
+func (a *said) counted() string                       { return a.now.counted() }
+func (a *said) compared() string                      { return a.now.compared() }
 func (a *said) snapshot() ([]byte, error)             { return nil, nil }
 func (a *said) restore([]byte) error                  { return nil }
 
 // say makes the i-th objective say e, and rest without its worst fold.
 func say(s *State, i int, e evidence, rest float64) {
-	s.objectives[i].acc, s.objectives[i].last = &said{now: e, rest: rest}, e
+	s.objectives[i].acc, s.objectives[i].last = &said{now: e, rest: rest, o: s.objectives[i].o}, e
 	s.Assess()
 }
 

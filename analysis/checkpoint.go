@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/release-assay/assay/analysis/stats"
 )
 
 // stateRecord is a State as plain data. What follows from the plan is not in it.
@@ -14,6 +16,7 @@ type stateRecord struct {
 	Steps      []Step
 	First      Fold
 	Seen       string
+	Share      stats.Share
 	Objectives []objectiveRecord
 }
 
@@ -60,7 +63,7 @@ type recentRecord struct {
 // on gives bit for bit what folding everything again would, and equal states give
 // equal bytes.
 func (s *State) Snapshot() ([]byte, error) {
-	r := stateRecord{Steps: s.steps, First: s.first, Seen: s.seen}
+	r := stateRecord{Steps: s.steps, First: s.first, Seen: s.seen, Share: s.share}
 	for i := range s.objectives {
 		o := &s.objectives[i]
 		acc, err := o.acc.snapshot()
@@ -102,7 +105,7 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 	if len(r.Objectives) != len(s.objectives) {
 		return nil, fmt.Errorf("checkpoint of %d objectives for a plan of %d", len(r.Objectives), len(s.objectives))
 	}
-	s.steps, s.first, s.seen = r.Steps, r.First, r.Seen
+	s.steps, s.first, s.seen, s.share = r.Steps, r.First, r.Seen, r.Share
 	for i := range s.objectives {
 		o, rec := &s.objectives[i], &r.Objectives[i]
 		if err := o.acc.restore(rec.Accumulator); err != nil {

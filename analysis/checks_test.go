@@ -251,3 +251,21 @@ func TestCheckStates(t *testing.T) {
 		t.Errorf("an unknown state is %q", got)
 	}
 }
+
+// Evidence that is no number proves nothing.
+func TestSafetyThatIsNoNumberIsNone(t *testing.T) {
+	s := testState(t)
+	say(s, 0, evidence{logHarm: math.NaN(), logSafety: math.NaN(), phi: 1}, 0)
+	wantCheck(t, "safety", s.Checks().Safety, Undecided, Collecting)
+	wantCheck(t, "harm", s.Checks().Harm, Errored, AnalyzerFault)
+}
+
+// Where a rollback needs less than what must be left without the worst fold, it needs no
+// more without it either.
+func TestWorstFoldAtALowBar(t *testing.T) {
+	s := testState(t, func(in *PlanInput) { in.Policy.AlphaRollback = .05 })
+	say(s, 0, e(21, 1), math.Log(21))
+	wantCheck(t, "nothing rests on the worst fold", s.Checks().Harm, Bad, HarmShown)
+	say(s, 0, e(21, 1), math.Log(19))
+	wantCheck(t, "it takes the worst fold", s.Checks().Harm, Undecided, TooFewEvents)
+}

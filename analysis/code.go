@@ -40,6 +40,14 @@ const (
 	EnvironmentDegraded      Code = "environment_degraded"
 	BaselineOverSLO          Code = "baseline_over_slo"
 	ClockSkew                Code = "clock_skew"
+	NeedsPods                Code = "needs_pods"           // pods of one version differ too much for so few of them
+	WeakEvidence             Code = "weak_evidence"        // a gauge of shares tells of no number of requests
+	BeforeAfterOnly          Code = "before_after_only"    // compared with the time before only, which promotes nothing by itself
+	NeedsHistory             Code = "needs_history"        // nothing tells how a level varies when nothing is deployed
+	NeedsFreshBaseline       Code = "needs_fresh_baseline" // a leak is told from a cache that fills only by baseline pods of the same age
+	Localised                Code = "localised"            // harm is shown, but rests on one stratum
+	LayoutChanged            Code = "layout_changed"       // the buckets of the histograms are not those of the plan
+	NotTestable              Code = "not_testable"         // a quantile that must be shown safe cannot be told from what was observed before the deployment
 	GateClosed               Code = "gate_closed"
 	AnalyzerFault            Code = "analyzer_fault"
 	StoreFull                Code = "store_full"

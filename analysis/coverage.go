@@ -35,10 +35,11 @@ type armCoverage struct {
 
 // podSeen is what is known of a pod that reported.
 type podSeen struct {
-	Last  int  // number of the last fold with a sample
-	Folds int  // with a sample
-	Peers int  // pods of the arm that reported then, itself included
-	Old   bool // it ran before the deployment
+	Last  int       // number of the last fold with a sample
+	Folds int       // with a sample
+	Peers int       // pods of the arm that reported then, itself included
+	Old   bool      // it ran before the deployment
+	Born  time.Time // start of its first process that was heard of; zero: unknown
 }
 
 func newArmCoverage() armCoverage {
@@ -93,6 +94,7 @@ func (c *armCoverage) saw(r *ArmRow, k, reporting int, deployed time.Time) {
 		delete(c.Left, r.Pod)
 	}
 	if !known {
+		p.Born = r.PodStart.UTC()
 		p.Old = r.PodStart.Before(deployed) && (r.Arm == Baseline || !r.PodStart.IsZero())
 	}
 	if p.Last != k { // a pod with several versions has several rows
@@ -178,23 +180,45 @@ func coverageCheck(o *PlannedObjective, k int, arms *[2]armCoverage, missing Cod
 	case b.silent(k):
 		return Check{Stale, BaselineTelemetryMissing, fmt.Sprintf("%s: the baseline is silent since %d folds of %v, the canary reports", o.Name, k-b.LastFold, o.Cadence.D())}
 	}
-	for i, a := range []Arm{Baseline, Canary} {
-		v := &arms[i]
-		if v.Expected < minExpected {
-			return Check{Undecided, TooFewSamples, fmt.Sprintf("%s: %d of at least %d samples of the %s expected so far", o.Name, v.Expected, minExpected, a)}
-		}
+	base, canary := enough(o, k, Baseline, b), enough(o, k, Canary, c)
+	if base.State == Undecided || canary.State == Good {
+		return base
 	}
-	for i, a := range []Arm{Baseline, Canary} {
-		v := &arms[i]
-		if got := float64(v.Received) / float64(v.Expected); got < coverageNeeded {
-			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %.0f%% of the %s's samples came (%d of %d), %.0f%% are needed", o.Name, 100*got, a, v.Received, v.Expected, 100*coverageNeeded)}
-		}
-		if usual := max(v.Usual, v.medianPods()); 2*v.Now < usual {
-			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %d pods of the %s report, usually %d do", o.Name, v.Now, a, usual)}
-		}
-		if pod := v.lost(k); pod != "" {
-			return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: pod %s of the %s fell silent after %d samples and was not replaced", o.Name, pod, a, v.Left[pod].Folds)}
-		}
+	if canary.State == Undecided || base.State == Good {
+		return canary
+	}
+	return base
+}
+
+// canaryCoverage judges the coverage of one objective where the canary is compared
+// with the time before: no baseline is expected.
+func canaryCoverage(o *PlannedObjective, k int, c *armCoverage, missing Code, seen string) Check {
+	switch {
+	case c.Expected == 0 && missing == SourceUnavailable:
+		return Check{Missing, TelemetryOutage, fmt.Sprintf("%s: %s has not answered since the deployment", o.Name, o.Signal.Source)}
+	case c.Expected == 0 && seen == "":
+		return Check{Missing, CanaryTelemetryMissing, fmt.Sprintf("%s: no sample of the canary yet", o.Name)}
+	case c.Expected == 0:
+		return Check{Missing, CanaryTelemetryMissing, fmt.Sprintf("%s: no sample of the canary yet; seen: %s", o.Name, seen)}
+	case c.silent(k):
+		return Check{Stale, CanaryTelemetryMissing, fmt.Sprintf("%s: the canary is silent since %d folds of %v", o.Name, k-c.LastFold, o.Cadence.D())}
+	}
+	return enough(o, k, Canary, c)
+}
+
+// enough judges whether what was heard of an arm is complete.
+func enough(o *PlannedObjective, k int, a Arm, v *armCoverage) Check {
+	if v.Expected < minExpected {
+		return Check{Undecided, TooFewSamples, fmt.Sprintf("%s: %d of at least %d samples of the %s expected so far", o.Name, v.Expected, minExpected, a)}
+	}
+	if got := float64(v.Received) / float64(v.Expected); got < coverageNeeded {
+		return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %.0f%% of the %s's samples came (%d of %d), %.0f%% are needed", o.Name, 100*got, a, v.Received, v.Expected, 100*coverageNeeded)}
+	}
+	if usual := max(v.Usual, v.medianPods()); 2*v.Now < usual {
+		return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: %d pods of the %s report, usually %d do", o.Name, v.Now, a, usual)}
+	}
+	if pod := v.lost(k); pod != "" {
+		return Check{Partial, TelemetryPartial, fmt.Sprintf("%s: pod %s of the %s fell silent after %d samples and was not replaced", o.Name, pod, a, v.Left[pod].Folds)}
 	}
 	return Check{State: Good}
 }

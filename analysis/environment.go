@@ -30,7 +30,7 @@ type environment struct {
 func newEnvironment(p *Plan, o *PlannedObjective) (environment, error) {
 	e := environment{o: o}
 	h := o.History
-	if o.Target > 0 || h.HourTotal <= 0 {
+	if o.Signal.Shape != ShapeRatio || o.Target > 0 || h.HourTotal <= 0 {
 		return e, nil
 	}
 	e.grid = stats.NewGrid(envTolerance, 0)
@@ -50,7 +50,7 @@ func (e *environment) fold(c foldCounts, phi float64) error {
 
 func (e *environment) check(r *recent) Check {
 	h := e.o.History
-	if h.HourTotal <= 0 {
+	if e.o.Signal.Shape != ShapeRatio || h.HourTotal <= 0 {
 		return Check{State: NotRequired, Reason: "no time before the deployment to compare with; what both arms share cancels"}
 	}
 	if e.o.Target > 0 {

@@ -4,8 +4,14 @@ package analysis
 // a simulation that shows no interval to anybody does not compute it.
 func (s *State) HoldIntervals(n int) {
 	for i := range s.objectives {
-		if r, ok := s.objectives[i].acc.(*ratio); ok && r.difference != nil {
-			r.backlog = append(make([]tempered, 0, n), r.backlog...)
+		r, ok := s.objectives[i].acc.(*ratio)
+		if !ok {
+			continue
+		}
+		for _, t := range []*trial{r.concurrent, r.before} {
+			if t != nil && t.difference != nil {
+				t.difference.backlog = append(make([]tempered, 0, n), t.difference.backlog...)
+			}
 		}
 	}
 }

@@ -31,17 +31,22 @@ type identity struct {
 	want [2]string
 	// bySelector: the cohorts select on the version itself, which proves it.
 	bySelector bool
+	// declared: compared with the time before, so that the time of the switch says
+	// who is who; only a version that contradicts it counts.
+	declared bool
 }
 
 func newIdentity(p *Plan) identity {
 	return identity{
 		want:       [2]string{p.Deployment.Release.PreviousVersion, p.Deployment.Release.Version},
 		bySelector: p.IdentityBySelector,
+		declared:   p.Comparison == PreviousWindow,
 	}
 }
 
-// fold takes in the rows of both arms of one fold, split by arm.
-func (id *identity) fold(arms [2][]ArmRow) {
+// fold takes in the rows of both arms of one fold, split by arm, and those of the
+// control, whom nobody of the canary may be: its own harm would be taken off again.
+func (id *identity) fold(arms [2][]ArmRow, control []ArmRow) {
 	for i := range arms {
 		a := &id.Arms[i]
 		for j := range arms[i] {
@@ -51,7 +56,7 @@ func (id *identity) fold(arms [2][]ArmRow) {
 			}
 			a.Total += r.Exposure
 			a.Pods.Total++
-			if has(arms[1-i], r.Pod) {
+			if has(arms[1-i], r.Pod) || r.Arm == Canary && has(control, r.Pod) {
 				a.Overlap += r.Exposure
 				a.Pods.Overlap++
 			}
@@ -92,16 +97,19 @@ func (id *identity) check() Check {
 			return Check{Conflicting, SelectorOverlap, fmt.Sprintf("the same pods play both arms (%.0f%% of the %s): the comparison would be of a version with itself", 100*s.Overlap/s.Total, arm)}
 		case s.Wrong > (1-identityNeeded)*s.Total:
 			return Check{Bad, IdentityMismatch, fmt.Sprintf("the %s runs %q, the event says %q", arm, a.Other, id.want[i])}
-		case s.Right < identityNeeded*s.Total:
+		case s.Right < identityNeeded*s.Total && !id.declared:
 			return Check{Undecided, IdentityUnproven, fmt.Sprintf("the %s's telemetry shows no %s for %.0f%% of its exposure", arm, AttrVersion, 100*(1-s.Right/s.Total))}
 		}
 		heard++
 	}
-	if heard < 2 {
+	if heard < 2 && !id.declared || heard < 1 {
 		return Check{Missing, IdentityUnproven, "not every arm was heard of yet"}
 	}
 	reason := ""
-	if id.bySelector {
+	switch {
+	case id.declared:
+		reason = "declared by the time of the switch"
+	case id.bySelector:
 		reason = "by selector"
 	}
 	return Check{State: Good, Reason: reason}

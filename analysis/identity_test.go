@@ -5,11 +5,11 @@ import "testing"
 // seen folds one fold of rows into an identity check and returns it.
 func seen(p *Plan, rows []ArmRow) Check {
 	id := newIdentity(p)
-	arms, _, err := splitArms(rows)
+	t, err := splitArms(rows)
 	if err != nil {
 		panic(err)
 	}
-	id.fold(arms)
+	id.fold([2][]ArmRow{t.Baseline, t.Canary}, t.Control)
 	return id.check()
 }
 
@@ -131,4 +131,15 @@ func TestIdentityIsTheWorstOfTheCriticalObjectives(t *testing.T) {
 	if got := s.Checks().Identity; got.State != Undecided {
 		t.Errorf("the worst of two: %+v", got)
 	}
+}
+
+// A control of the canary's own pods would take its harm off again.
+func TestControlMustNotBeTheCanary(t *testing.T) {
+	s := testState(t, compared(PreviousWindow), cadence60)
+	other, same := ArmRow{Arm: Control, Pod: "x", Received: 1}, ArmRow{Arm: Control, Pod: "c", Received: 1}
+	foldRows(t, s, 0, append(alone(60, 12_000), other))
+	wantCheck(t, "others", s.Checks().Identity, Good, "")
+	s = testState(t, compared(PreviousWindow), cadence60)
+	foldRows(t, s, 0, append(alone(60, 12_000), same))
+	wantCheck(t, "the canary itself", s.Checks().Identity, Conflicting, SelectorOverlap)
 }

@@ -18,6 +18,9 @@ type CounterSeries struct {
 	// may belong to both.
 	Event, Total bool
 	Samples      []Sample // ascending in time, no duplicate times
+	// Above is, of a histogram's count, what each sample held above each bound; an
+	// entry is nil where the sample does not tell. Nil altogether: no histogram.
+	Above [][]float64
 }
 
 // A Target is one pod with all series of a ratio, as a source holds them.
@@ -39,6 +42,11 @@ type Increase struct {
 	New           bool    `json:"new,omitempty"`
 	FirstBad      float64 `json:"firstBad,omitempty"`
 	FirstExposure float64 `json:"firstExposure,omitempty"`
+	// Above and FirstAbove are, of a distribution, the observations above each bound
+	// of the query; Exposure is all observations, Bad is 0. There are none where the
+	// histogram of the pod does not have all of these bounds in the fold.
+	Above      []float64 `json:"above,omitempty"`
+	FirstAbove []float64 `json:"firstAbove,omitempty"`
 }
 
 // IncreaseOf is the one rule for deltas, resets and first samples (statistics
@@ -55,6 +63,9 @@ type Increase struct {
 //   - The first reading of a new target counts in full if the target started
 //     inside the fold; otherwise it is left to Counted, which knows the arm.
 //
+// What histograms held above each bound is counted by the same rule, and is left out
+// where a reading that matters does not tell it.
+//
 // Where the event counter counts good events (good is true), bad events are
 // exposures less good ones, pod by pod, never below 0. Splitting a counter into
 // label combinations changes nothing.
@@ -65,17 +76,20 @@ func IncreaseOf(target Target, fold Fold, good bool) (inc Increase, received int
 	}
 	values := make([]float64, len(target.Series)) // last known value of each series
 	next := make([]int, len(target.Series))       // first sample not yet read
+	above := newAboveSum(target)
 	var event, total, firstEvent, firstTotal float64
 	for i, t := range readings {
 		reset := i > 0 && startedBetween(target.Starts, readings[i-1], t)
 		for s, series := range target.Series {
-			if n := next[s]; n < len(series.Samples) && series.Samples[n].T.Equal(t) && series.Samples[n].V < values[s] {
+			if n := next[s]; n < len(series.Samples) && series.Samples[n].T.Equal(t) && (series.Samples[n].V < values[s] || above.falls(s, n)) {
 				reset = true
 			}
 		}
 		if reset {
 			clear(values)
+			above.reset()
 		}
+		above.begin()
 		var dEvent, dTotal float64
 		for s, series := range target.Series {
 			n := next[s]
@@ -85,6 +99,7 @@ func IncreaseOf(target Target, fold Fold, good bool) (inc Increase, received int
 			delta := series.Samples[n].V - values[s]
 			values[s] = series.Samples[n].V
 			next[s]++
+			above.read(s, n)
 			if series.Event {
 				dEvent += delta
 			}
@@ -99,16 +114,22 @@ func IncreaseOf(target Target, fold Fold, good bool) (inc Increase, received int
 		if i == 0 {
 			if startedIn(target.Starts, fold.Start, t) {
 				event, total = dEvent, dTotal
+				above.count(false)
 			} else {
 				inc.New = true
 				firstEvent, firstTotal = dEvent, dTotal
+				above.count(true)
 			}
 			continue
 		}
 		event += dEvent
 		total += dTotal
+		above.count(false)
 	}
 	inc.Bad, inc.Exposure = event, total
+	if received > 0 {
+		inc.Above, inc.FirstAbove = above.sums(inc.New)
+	}
 	inc.FirstBad, inc.FirstExposure = firstEvent, firstTotal
 	if good {
 		inc.Bad = max(0, total-event)
@@ -126,6 +147,18 @@ func (r Row) Counted(arm Arm, deployedAt time.Time) (bad, exposure float64) {
 		return r.Bad + r.FirstBad, r.Exposure + r.FirstExposure
 	}
 	return r.Bad, r.Exposure
+}
+
+// CountedAbove is Counted for the observations above each bound.
+func (r Row) CountedAbove(arm Arm, deployedAt time.Time) []float64 {
+	if len(r.FirstAbove) == 0 || len(r.FirstAbove) != len(r.Above) || !(r.New && arm == Canary && (r.PodStart.IsZero() || !r.PodStart.Before(deployedAt))) {
+		return r.Above
+	}
+	out := make([]float64, len(r.Above))
+	for i := range out {
+		out[i] = r.Above[i] + r.FirstAbove[i]
+	}
+	return out
 }
 
 func readingTimes(target Target, end time.Time) []time.Time {

@@ -3,6 +3,7 @@ package analysis_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -193,7 +194,7 @@ func TestIncreaseOf(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got, received := analysis.IncreaseOf(analysis.Target{Starts: test.starts, Series: test.series}, test.fold, test.good)
-			if got != test.want || received != test.received {
+			if !reflect.DeepEqual(got, test.want) || received != test.received {
 				t.Errorf("got %+v of %d readings, want %+v of %d", got, received, test.want, test.received)
 			}
 		})
@@ -323,7 +324,7 @@ func TestSplittingIntoLabelCombinationsChangesNothing(t *testing.T) {
 			fold := foldOf(float64(end-10), float64(end))
 			got, received := analysis.IncreaseOf(split, fold, good)
 			want, wantReceived := analysis.IncreaseOf(whole, fold, good)
-			if got != want || received != wantReceived {
+			if !reflect.DeepEqual(got, want) || received != wantReceived {
 				t.Fatalf("fold to %d: split %+v of %d, whole %+v of %d", end, got, received, want, wantReceived)
 			}
 		}
@@ -371,7 +372,7 @@ func TestCuttingTheFutureOffChangesNothing(t *testing.T) {
 		}
 		got, n := analysis.IncreaseOf(cut, fold, false)
 		want, m := analysis.IncreaseOf(target, fold, false)
-		if got != want || n != m {
+		if !reflect.DeepEqual(got, want) || n != m {
 			t.Fatalf("cut %+v of %d, whole %+v of %d", got, n, want, m)
 		}
 	})

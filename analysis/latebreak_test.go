@@ -25,9 +25,9 @@ func TestLateBreakIsNotPromoted(t *testing.T) {
 		{"affine, x5 from minute 7", settingsBudget, 1000, 5, 7 * time.Minute, .05},
 		{"affine, x5 from minute 5", settingsBudget, 1000, 5, 5 * time.Minute, .05},
 		{"affine, x5 from minute 5, a fifth of the traffic", settingsBudget, 200, 5, 5 * time.Minute, .05},
-		// One minute of 20 requests a second mostly cannot tell: .89 are promoted,
+		// One minute of 20 requests a second cannot always tell: .34 are promoted,
 		// without the veto all of them.
-		{"affine, x5 from minute 9, a fifth of the traffic", settingsBudget, 200, 5, 9 * time.Minute, .97},
+		{"affine, x5 from minute 9, a fifth of the traffic", settingsBudget, 200, 5, 9 * time.Minute, .5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.w

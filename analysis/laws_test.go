@@ -189,12 +189,18 @@ var known = analysis.History{
 	Bad: 12_000, Exposure: 1.5e6, BadHour: 500, HourTotal: 62_500, HourSpan: 60,
 }
 
-// worlds are the two nulls, at 15 s and for 40 minutes.
+// lawPlans are the three nulls, and those of good events, at 15 s and for 40 minutes.
 func lawPlans(tb testing.TB) []*analysis.Plan {
 	w := setting{cadence: 15 * time.Second, deadline: 40 * time.Minute, rps: 140, share: .3, rate: .008}
 	slo := w
 	slo.target = .98
-	return []*analysis.Plan{w.plan(tb, known), slo.plan(tb, known)}
+	plans := []*analysis.Plan{w.plan(tb, known), slo.plan(tb, known)}
+	for _, rate := range []float64{.4, .95} { // common outcomes, and good events counted
+		common := known
+		common.Bad, common.BadHour = rate*known.Exposure, rate*known.HourTotal
+		plans = append(plans, w.plan(tb, common))
+	}
+	return plans
 }
 
 // lookOf is what a state is and tells, as bytes.

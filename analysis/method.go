@@ -11,6 +11,7 @@ type Method struct {
 	Name        string
 	Version     int
 	Shape       Shape
+	Leak        bool // of a level that must not grow
 	Assumptions string
 	References  string
 
@@ -30,23 +31,28 @@ var Methods = []Method{
 		References:     "Lindon & Malek 2022 (conditional counts); Howard et al. 2021 (sub-Bernoulli mixtures); Vovk & Wang 2021 (averages of e-values); Shin, Ramdas & Rinaldo 2024 (start times)",
 		newAccumulator: func(p *Plan, o *PlannedObjective) (accumulator, error) { return newRatio(p, o) },
 	},
+	methodDistribution,
+	methodLevel,
+	methodLeak,
 }
 
-func methodFor(shape Shape) (Method, error) {
+// methodFor returns the method that judges an objective: by the shape of its signal,
+// and of a level whether it must not grow.
+func methodFor(o *Objective) (Method, error) {
 	for _, m := range Methods {
-		if m.Shape == shape {
+		if m.Shape == o.Signal.Shape && m.Leak == (o.Leak != nil) {
 			return m, nil
 		}
 	}
-	return Method{}, fmt.Errorf("no method judges signals of shape %q", shape)
+	return Method{}, fmt.Errorf("no method judges signals of shape %q", o.Signal.Shape)
 }
 
 // An accumulator holds the running evidence about one objective: what a row of
 // the method table makes.
 type accumulator interface {
-	// fold takes in the totals of both arms in one closed fold, after taking the
-	// snapshots of restarts that are due before it.
-	fold(f Fold, c foldCounts) error
+	// fold takes in one closed fold, after taking the snapshots of restarts that are
+	// due before it. It keeps nothing of t.
+	fold(t *taken) error
 	// step fills the next ramp-step slot of the late-onset mixture.
 	step(at time.Time)
 	// evidence is what the folds so far say. It allocates nothing.
@@ -58,6 +64,19 @@ type accumulator interface {
 	// stillNeeded forecasts the minutes until safety, and until the harm of a
 	// doubled rate, is shown.
 	stillNeeded() (promote, detect Figure)
+	// counted says in a few words what the evidence rests on, for the sentence of a
+	// finding ("3 of 900 bad in the canary, 4 of 8100 in the baseline"); "" where
+	// nothing was measured yet.
+	counted() string
+	// compared says in a few words how the arms compare, for the reason of a check
+	// ("0.33% bad in the canary, 0.05% in the baseline").
+	compared() string
+	// localised names the stratum without which harm is not shown (statistics 8.1);
+	// "" for none. It is asked only where harm is at the bar.
+	localised() string
+	// lateBreak reports whether the newest folds lie beyond the margin although the
+	// run as a whole is shown safe. recent holds the counts of the last minutes.
+	lateBreak(*recent) (Check, bool)
 	// snapshot and restore carry the state over a restart of the process.
 	snapshot() ([]byte, error)
 	restore([]byte) error
@@ -66,10 +85,41 @@ type accumulator interface {
 // evidence is what one objective says as of its last fold.
 type evidence struct {
 	logHarm, logSafety float64 // ln E_R over all start times, ln E_P now
-	phi                float64
-	enoughEvents       bool // for a rollback: minEvents of statistics 1.1
+	// rough says that logHarm is no more than an upper bound, below the bar of a hold:
+	// the accumulator then has exactHarm.
+	rough        bool
+	before       bool // harm rests on a comparison with the time before the deployment
+	phi          float64
+	enoughEvents bool // for a rollback: minEvents of statistics 1.1
+	// barred says why safety cannot be shown, whatever logSafety is: its Code and
+	// Reason (needs_pods, before_after_only). No Code: nothing is in its way.
+	barred Check
 	Counts
 }
 
+// An accumulator that is rough says what its harm evidence is exactly.
+type rough interface {
+	// exactHarm is ln E_R over all start times. It allocates nothing.
+	exactHarm() float64
+}
+
+// oneStratum is embedded by accumulators whose evidence is not kept by stratum.
+type oneStratum struct{}
+
+func (oneStratum) localised() string { return "" }
+
+// noLateBreak is embedded by accumulators whose newest folds alone tell nothing.
+type noLateBreak struct{}
+
+func (noLateBreak) lateBreak(*recent) (Check, bool) { return Check{}, false }
+
 // foldCounts are the counts of both arms in one fold.
 type foldCounts struct{ xC, xB, nC, nB float64 }
+
+// taken is the evidence of one fold as accumulators get it: impossible rows are
+// refused, pods that still warm up are left out where the method asks for it.
+type taken struct {
+	Fold
+	Baseline, Canary, Control []ArmRow // sorted by pod
+	foldCounts                         // of all strata
+}

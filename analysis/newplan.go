@@ -31,6 +31,14 @@ type Facts struct {
 	Spacing time.Duration // median sample spacing of the baseline; 0: unknown
 	Lag     time.Duration // how far the source is behind the moment it describes; 0: PullLag
 	History History
+	// Distribution is what a distribution's thresholds are chosen from.
+	Distribution Histogram
+	// Step is what lies between two values of a level's history; 0: a minute.
+	Step time.Duration
+
+	// recorded is set where an earlier plan is made again: it keeps the thresholds of a
+	// distribution, but not the histogram that they were chosen from.
+	recorded *PlannedObjective
 }
 
 // assumedWeight is the canary's share where the deployment declares none.
@@ -49,15 +57,10 @@ func NewPlan(in PlanInput) (*Plan, error) {
 	d, policy := in.Deployment, in.Policy
 	p := &Plan{
 		Schema: PlanSchema, Validation: d.Validation(), Deployment: d, Policy: policy.Name, BuiltIn: policy.BuiltIn,
-		Cohorts: in.Cohorts, Window: policy.Window, AlphaRollback: policy.AlphaRollback, AlphaPromote: policy.AlphaPromote,
-		AlphaHold: AlphaHold, Warnings: in.Warnings, Refused: in.Refused, RefusedReason: in.RefusedReason,
+		Cohorts: in.Cohorts, Comparison: policy.Comparison, AlphaRollback: policy.AlphaRollback, AlphaPromote: policy.AlphaPromote,
+		AlphaHold: AlphaHold, Costs: policy.Costs, Warnings: in.Warnings, Refused: in.Refused, RefusedReason: in.RefusedReason,
 	}
-	if d.Warmup > 0 {
-		p.Window.Warmup = d.Warmup
-	}
-	if d.MaxDuration > 0 {
-		p.Window.Deadline = d.MaxDuration
-	}
+	p.Window = d.window(policy.Window)
 	p.Weight, p.WeightDeclared = plannedWeight(d)
 	p.Restarts = restartTimes(d.StartedAt, p.Window.Deadline.D())
 	p.IdentityBySelector = selectsOn(in.Cohorts.Canary, d.Release.Version) && selectsOn(in.Cohorts.Baseline, d.Release.PreviousVersion)
@@ -84,12 +87,32 @@ func NewPlan(in PlanInput) (*Plan, error) {
 			continue
 		}
 		p.Objectives = append(p.Objectives, planned)
-		p.Calibrated = p.Calibrated && in.Facts[i].History.Calibrated
+		p.Calibrated = p.Calibrated && p.calibratedBy(planned, in.Facts[i].History)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// window is that of a policy, as far as the deployment itself does not say otherwise.
+func (d Deployment) window(w Window) Window {
+	if d.Warmup > 0 {
+		w.Warmup = d.Warmup
+	}
+	if d.MaxDuration > 0 {
+		w.Deadline = d.MaxDuration
+	}
+	return w
+}
+
+// calibratedBy reports whether history tells how much what o is compared with varies:
+// pods beside each other, or, of counts against the time before, that time itself.
+func (p *Plan) calibratedBy(o PlannedObjective, h History) bool {
+	if p.Comparison == PreviousWindow && o.Signal.Shape == ShapeRatio {
+		return o.History.PhiBefore != stats.NoHistory()
+	}
+	return h.Calibrated
 }
 
 func (p Policy) validate() error {
@@ -101,6 +124,9 @@ func (p Policy) validate() error {
 		if !(a.value > 0 && a.value < 0.5) {
 			errs = append(errs, fmt.Errorf("policy %q: %s %v is not in (0, 0.5)", p.Name, a.name, a.value))
 		}
+	}
+	if err := p.Costs.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("policy %q: %w", p.Name, err))
 	}
 	seen := map[string]bool{}
 	for _, o := range p.Objectives {
@@ -157,6 +183,10 @@ func restartTimes(start time.Time, deadline time.Duration) []time.Time {
 	return out
 }
 
+// HarmWeights returns the share of the harm evidence that a plan will give to each
+// objective.
+func HarmWeights(objectives []Objective) []float64 { return objectiveWeights(objectives) }
+
 func objectiveWeights(objectives []Objective) []float64 {
 	count := map[Role]float64{}
 	for _, o := range objectives {
@@ -179,7 +209,7 @@ func objectiveWeights(objectives []Objective) []float64 {
 
 // plan resolves one objective: cadence, null hypothesis, bounds and forecasts.
 func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective, error) {
-	method, err := methodFor(o.Signal.Shape)
+	method, err := methodFor(&o)
 	if err != nil {
 		return PlannedObjective{}, err
 	}
@@ -188,6 +218,9 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 	if !h.Calibrated {
 		h.Phi0 = stats.NoHistory()
 	}
+	if p.beforeAfter() && h.PhiBefore == [3]float64{} {
+		h.PhiBefore = stats.NoHistory()
+	}
 	h.PlanPhi = stats.Priors(h.Phi0).Max()
 	out := PlannedObjective{
 		Objective: o, Method: method.ID(), Weight: weight,
@@ -195,24 +228,45 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 		Null: NullRatio, ToleranceBound: o.tolerance(), History: h,
 		MinutesToPromote: Figure(math.NaN()), MinutesToDetectDouble: Figure(math.NaN()), WeightNeeded: Figure(math.NaN()),
 	}
-	budget := 1 - o.Target
-	if o.Target > 0 {
-		out.BaseRate = stats.HistoryRate(h.Bad, h.Exposure, budget)
-		out.BaselineOverSLO = h.HourTotal > 0 && h.BadHour/h.HourTotal > budget
-	} else {
-		out.BaseRate = stats.HistoryRate(h.Bad, h.Exposure, 0.01)
+	switch o.Signal.Shape {
+	case ShapeDistribution:
+		err = p.planDistribution(&out, facts)
+	case ShapeLevel:
+		err = p.planLevel(&out, facts)
+	default:
+		err = p.planRatio(&out)
 	}
-	p.chooseMargin(&out, budget)
-	out.MinutesToDetectDouble = Figure(p.minutesToDetect(&out, 2*out.BaseRate))
+	if err != nil {
+		return PlannedObjective{}, err
+	}
 	if _, err := method.newAccumulator(p, &out); err != nil { // a bound that no test can have is told now
 		return PlannedObjective{}, err
 	}
 	return out, nil
 }
 
+// planRatio chooses null hypothesis and bounds of a ratio and forecasts.
+func (p *Plan) planRatio(out *PlannedObjective) error {
+	o, h, budget := out.Objective, out.History, 1-out.Target
+	if o.Target > 0 {
+		out.BaseRate = stats.HistoryRate(h.Bad, h.Exposure, budget)
+		out.BaselineOverSLO = h.HourTotal > 0 && h.BadHour/h.HourTotal > budget
+	} else {
+		out.BaseRate = stats.HistoryRate(h.Bad, h.Exposure, 0.01)
+	}
+	if err := p.chooseMargin(out, budget); err != nil {
+		return err
+	}
+	if p.Comparison == PreviousWindow { // nothing promotes: no forecast can say when
+		out.MinutesToPromote, out.WeightNeeded, out.Underpowered = Figure(math.NaN()), Figure(math.NaN()), false
+	}
+	out.MinutesToDetectDouble = Figure(p.minutesToDetect(out, out.doubled(out.BaseRate)))
+	return nil
+}
+
 // chooseMargin picks the null hypothesis and the margin of statistics 3.3 and
 // 11.4. Whatever it picks is frozen before data is seen, hence valid.
-func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) {
+func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) error {
 	explicit := o.Margin
 	affine := o.Target > 0 && (o.BaseRate <= 0.5*budget || explicit != nil && explicit.Budget > 0)
 	if explicit != nil && explicit.Budget == 0 && (o.Tolerance == nil || o.Tolerance.Budget == 0) {
@@ -227,25 +281,35 @@ func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) {
 		if explicit != nil && explicit.Budget == 0 {
 			o.MarginBound, o.Rung = *explicit, RungExplicit
 		}
+		if err := o.countRarer(); err != nil {
+			return err
+		}
 		p.forecast(o)
-		return
+		return nil
 	}
 	o.Null = NullAffine
+	if err := o.countRarer(); err != nil {
+		return err
+	}
 	if explicit != nil {
 		o.MarginBound, o.Rung = *explicit, RungExplicit
 		p.forecast(o)
-		return
+		return nil
 	}
 	o.MarginBound, o.Rung = halfBudget, RungHalfBudget
 	if p.forecast(o) {
-		return
+		return nil
 	}
 	if known := !math.IsNaN(float64(o.MinutesToPromote)); !known {
-		return // no traffic to forecast from: the narrow rung, and time will tell
+		return nil // no traffic to forecast from: the narrow rung, and time will tell
 	}
-	o.MarginBound, o.Rung = Bound{1, 1 - o.BaseRate/budget}, RungKeepsSLO
+	o.MarginBound, o.Rung = o.keepsSLO(), RungKeepsSLO
 	p.forecast(o)
+	return nil
 }
+
+// keepsSLO is the margin up to which a canary keeps the SLO.
+func (o *PlannedObjective) keepsSLO() Bound { return Bound{1, 1 - o.BaseRate/(1-o.Target)} }
 
 // The rungs of the margin, as the verdict names them.
 const (
@@ -258,14 +322,19 @@ const (
 // forecast fills in the minutes to promote and whether the objective is
 // underpowered, and reports whether the margin can be shown in time.
 func (p *Plan) forecast(o *PlannedObjective) bool {
-	need := p.minutesToPromote(o, p.Weight)
+	return p.fits(o, func(weight float64) float64 { return p.minutesToPromote(o, weight) })
+}
+
+// fits is forecast with the method's own minutes to promote at a canary's weight.
+func (p *Plan) fits(o *PlannedObjective, minutes func(weight float64) float64) bool {
+	need := minutes(p.Weight)
 	o.MinutesToPromote = Figure(need)
 	limit := decideBy * p.Window.Deadline.D().Minutes()
 	o.Underpowered = need > limit // false for an unknown (NaN)
 	o.WeightNeeded = Figure(math.NaN())
 	if o.Underpowered {
 		for _, w := range []float64{.05, .1, .15, .2, .25, .3, .4, .5} {
-			if w > p.Weight && p.minutesToPromote(o, w) <= limit {
+			if w > p.Weight && minutes(w) <= limit {
 				o.WeightNeeded = Figure(w)
 				break
 			}
@@ -286,9 +355,19 @@ func (o *PlannedObjective) rate() float64 {
 // minutesToPromote forecasts how long a healthy canary at the given weight needs
 // to be shown within the margin; NaN where traffic is unknown, +Inf for never.
 func (p *Plan) minutesToPromote(o *PlannedObjective, weight float64) float64 {
-	rate := o.rate()
+	nC, nB := p.exposure(o, weight)
 	demand := stats.Demand{Alpha: p.AlphaPromote, C: stats.LossSafety, Phi: o.History.PlanPhi}
-	return minutesNeeded(o, stats.Safety, o.MarginBound, weight*rate, (1-weight)*rate, o.BaseRate, o.BaseRate, demand)
+	return minutesNeeded(o, stats.Safety, o.MarginBound, nC, nB, o.BaseRate, o.BaseRate, demand)
+}
+
+// exposure is what both arms are expected to serve a minute, the canary at the given
+// weight; NaN where unknown. Against the time before, the canary serves everything.
+func (p *Plan) exposure(o *PlannedObjective, weight float64) (nC, nB float64) {
+	rate := o.rate()
+	if p.Comparison == PreviousWindow {
+		return rate, o.History.HourTotal / p.Window.Deadline.D().Minutes()
+	}
+	return weight * rate, (1 - weight) * rate
 }
 
 // minutesToDetect forecasts how long harm at the canary rate pC needs to be shown.
@@ -296,28 +375,35 @@ func (p *Plan) minutesToDetect(o *PlannedObjective, pC float64) float64 {
 	if o.Weight <= 0 {
 		return math.NaN()
 	}
-	rate := o.rate()
-	demand := stats.Demand{Alpha: p.AlphaRollback * o.Weight, C: stats.LossHarm, Phi: o.History.PlanPhi}
-	return minutesNeeded(o, stats.Harm, o.ToleranceBound, p.Weight*rate, (1-p.Weight)*rate, pC, o.BaseRate, demand)
+	nC, nB := p.exposure(o, p.Weight)
+	phi := o.History.PlanPhi
+	if p.Comparison == PreviousWindow {
+		phi = stats.Priors(o.History.PhiBefore).Max()
+	}
+	demand := stats.Demand{Alpha: p.AlphaRollback * o.Weight, C: stats.LossHarm, Phi: phi}
+	return minutesNeeded(o, stats.Harm, o.ToleranceBound, nC, nB, pC, o.BaseRate, demand)
 }
 
-// minutesNeeded evaluates the planning formulas (12) and (12a) of statistics 11.1
-// for exposures a minute nC and nB and true rates pC and pB; NaN where they are
-// unknown.
+// minutesNeeded evaluates the planning formulas (12) and (12a) of statistics 11.1,
+// and their like for common outcomes, for exposures a minute nC and nB and true rates
+// of bad events pC and pB; NaN where they are unknown.
 func minutesNeeded(o *PlannedObjective, side stats.Side, bound Bound, nC, nB, pC, pB float64, demand stats.Demand) float64 {
 	if !(nC > 0) || !(nB > 0) || !(pB > 0) {
 		return math.NaN()
 	}
+	c := o.rarer(foldCounts{xC: nC * min(1, pC), xB: nB * min(1, pB), nC: nC, nB: nB})
+	rho0, delta := o.boundary(bound)
 	var m float64
 	var err error
-	if o.Null == NullAffine {
-		m, err = stats.MinutesAffine(stats.AffinePlan{
-			Side: side, NC: nC, NB: nB, PC: min(1, pC), PB: min(1, pB),
-			Rho0: bound.Ratio, Delta: bound.Budget * (1 - o.Target), Demand: demand,
-		})
-	} else {
+	plan := stats.AffinePlan{Side: side, NC: c.nC, NB: c.nB, PC: c.xC / c.nC, PB: c.xB / c.nB, Rho0: rho0, Delta: delta, Demand: demand}
+	switch o.Null {
+	case NullAffine:
+		m, err = stats.MinutesAffine(plan)
+	case NullBernoulli:
+		m, err = stats.MinutesBernoulli(plan)
+	default:
 		m, err = stats.MinutesRatio(stats.RatioPlan{
-			Side: side, Events: (nC + nB) * pB, Weight: nC / (nC + nB), Rho1: pC / pB, Rho0: bound.Ratio, Demand: demand,
+			Side: side, Events: (c.nC + c.nB) * plan.PB, Weight: c.nC / (c.nC + c.nB), Rho1: plan.PC / plan.PB, Rho0: rho0, Demand: demand,
 		})
 	}
 	if err != nil {

@@ -29,11 +29,30 @@ type Objective struct {
 	Role   Role    `json:"role"`
 	Signal Signal  `json:"signal"`
 	Target float64 `json:"target,omitempty"` // the SLO's target, e.g. 0.999; 0: none
+	// SLOWindow is the time over which the SLO holds; 0: not named.
+	SLOWindow Duration `json:"sloWindow,omitempty"`
 	// Tolerance and Margin are set by the user, nil means the default
 	// (statistics: with an SLO, 1.05 p + 0.25 budget and an automatic margin;
 	// without, ratio 1.05 and 1.25).
 	Tolerance *Bound `json:"tolerance,omitempty"`
 	Margin    *Bound `json:"margin,omitempty"`
+	// Quantiles of a distribution that must be shown safe; none: .95 and .99.
+	Quantiles []float64 `json:"quantiles,omitempty"`
+	// Leak: the level must not grow towards a limit, rather than not lie higher.
+	Leak *Leak `json:"leak,omitempty"`
+	// Strata are attributes whose values are compared each by itself (zone, node
+	// pool, operation).
+	Strata []string `json:"strata,omitempty"`
+	// AcceptWeak lets an objective promote whose evidence is a level of bad shares.
+	AcceptWeak bool `json:"acceptWeak,omitempty"`
+	// BeforeAfterPromote lets a level promote on a comparison with the time before.
+	BeforeAfterPromote bool `json:"beforeAfterPromote,omitempty"`
+}
+
+// A Leak says how much may be used up and by when.
+type Leak struct {
+	Limit   float64  `json:"limit,omitempty"` // in the signal's unit; 0: unknown, any growth counts
+	Horizon Duration `json:"horizon"`         // the limit must not be reached within it; 0: 24 h
 }
 
 // Validate returns every fault of o, joined.
@@ -49,6 +68,11 @@ func (o Objective) Validate() error {
 	}
 	if err := o.Signal.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	for _, err := range []error{o.validateLevel(), o.validateLatency()} {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("objective %q: %w", o.Name, err))
+		}
 	}
 	if o.Target == 0 {
 		for _, b := range []*Bound{o.Tolerance, o.Margin} {
@@ -73,6 +97,8 @@ func (o Objective) margin() Bound {
 		return *o.Margin
 	case o.Target > 0: // a ratio below this one is below ratioMargin, too
 		return halfBudget
+	case o.Signal.Shape == ShapeDistribution || o.Signal.Shape == ShapeLevel:
+		return scaleMargin
 	}
 	return ratioMargin
 }
@@ -81,6 +107,7 @@ func (o Objective) margin() Bound {
 var (
 	halfBudget  = Bound{1, 0.5}
 	ratioMargin = Bound{Ratio: 1.25}
+	scaleMargin = Bound{Ratio: 1.20} // of a distribution or a level
 )
 
 // below reports whether b lies below m at every baseline rate that an affine

@@ -21,6 +21,15 @@ func DefaultWindow() Window {
 	return Window{Warmup: Duration(3 * minute), MinBake: Duration(10 * minute), Deadline: Duration(60 * minute), OnUnderpowered: WaitUnderpowered}
 }
 
+// Comparison says what the canary is compared with.
+type Comparison string
+
+const (
+	Concurrent     Comparison = "concurrent"      // the baseline running beside it (default)
+	PreviousWindow Comparison = "previous-window" // the time before the deployment
+	Both           Comparison = "both"            // rolls back on either, promotes on the concurrent one
+)
+
 // Policy is how releases of some services are compared: what a user writes as
 // ReleaseValidation, or the built-in plan.
 type Policy struct {
@@ -32,9 +41,12 @@ type Policy struct {
 	// Cohort templates: attribute name to literal, where ${canary.version} and
 	// ${baseline.version} are bound to the resolved versions. Nil means
 	// service.version of the arm.
-	Canary   map[string]string `json:"canary,omitempty"`
-	Baseline map[string]string `json:"baseline,omitempty"`
-	BuiltIn  bool              `json:"builtIn,omitempty"`
+	Canary     map[string]string `json:"canary,omitempty"`
+	Baseline   map[string]string `json:"baseline,omitempty"`
+	Control    map[string]string `json:"control,omitempty"`    // nil: none
+	Comparison Comparison        `json:"comparison,omitempty"` // "": concurrent
+	Costs      *Costs            `json:"costs,omitempty"`      // nil: nothing is advised by costs
+	BuiltIn    bool              `json:"builtIn,omitempty"`
 }
 
 // DefaultAlphas are the error rates of a policy that names none: of a false

@@ -18,6 +18,11 @@ type Query struct {
 	Observe []string  `json:"observe,omitempty"` // further attributes to report, sorted
 	Fold    Fold      `json:"fold"`
 	Since   time.Time `json:"since"` // how far back an earlier sample proves that a target is not new
+	// Strata are attributes by which rows are told apart beside the pod (zone, node
+	// pool, operation), of the resource or of the data point, in the plan's order.
+	Strata []string `json:"strata,omitempty"`
+	// Bounds are what a distribution is counted above: ascending, finite.
+	Bounds []float64 `json:"bounds,omitempty"`
 }
 
 // AsOf is the instant that the answer may know about and nothing after.
@@ -27,11 +32,13 @@ func (q Query) AsOf() time.Time { return q.Fold.End }
 type Row struct {
 	Values   []string  `json:"values"`             // of the query's Matches, in their order
 	Observed []string  `json:"observed,omitempty"` // of the query's Observe, in their order
+	Stratum  []string  `json:"stratum,omitempty"`  // of the query's Strata, in their order
 	Pod      string    `json:"pod"`
 	PodStart time.Time `json:"podStart,omitzero"` // zero: unknown
 	Increase
-	Received int  `json:"received"` // samples inside the fold
-	Fresh    bool `json:"fresh"`    // any other series of the pod has a sample inside the fold
+	Level    float64 `json:"level,omitempty"` // of a level: the newest sample inside the fold, the mean over the pod's series; means nothing without Received
+	Received int     `json:"received"`        // samples inside the fold
+	Fresh    bool    `json:"fresh"`           // any other series of the pod has a sample inside the fold
 }
 
 // An Answer is a source's reply to a Query: rows sorted by values and pod. Partial
@@ -57,6 +64,36 @@ type HistoryQuery struct {
 	Signal   Signal
 	Matches  []Match
 	From, To time.Time
+	Bounds   []float64     // of a distribution, as in Query
+	Step     time.Duration // of a level whose source keeps every sample: what lies between two values; 0: a minute
+}
+
+// A DistributionQuery asks for the observations of a histogram in [From, To), all
+// matching pods together: what thresholds are chosen from before the deployment.
+type DistributionQuery struct {
+	Signal   Signal
+	Matches  []Match
+	From, To time.Time
+}
+
+// A Histogram is the answer to a DistributionQuery: Counts[i] observations in
+// (Bounds[i-1], Bounds[i]], the first from below, and one more count for those above
+// all bounds. A histogram without counts says that nothing was observed.
+type Histogram struct {
+	Bounds []float64 `json:"bounds,omitempty"` // ascending, finite
+	Counts []float64 `json:"counts,omitempty"`
+	// Exponential buckets have a Schema: bounds are powers of 2^(2^-Schema), the
+	// lowest schema that was seen, and only the populated ones are listed; every
+	// power above Zero can be asked for. Nil: Bounds lists all bounds there are.
+	Schema *int    `json:"schema,omitempty"`
+	Zero   float64 `json:"zero,omitempty"` // the largest zero threshold that was seen
+	// Mixed says that series or samples did not have the same bounds: Bounds are
+	// those that all have.
+	Mixed bool `json:"mixed,omitempty"`
+	// Exact says that single observations are known, so that any bound can be asked
+	// for: Bounds are then the distinct values themselves and Schema is nil. A source
+	// that has buckets only leaves it false.
+	Exact bool `json:"exact,omitempty"`
 }
 
 // A MinuteSum is what one pod counted in the minute that begins at Minute.
@@ -65,6 +102,8 @@ type MinuteSum struct {
 	Pod      string    `json:"pod"`
 	Bad      float64   `json:"bad"`
 	Exposure float64   `json:"exposure"`
+	Above    []float64 `json:"above,omitempty"` // of a distribution: above each of the query's Bounds
+	Level    float64   `json:"level,omitempty"` // of a level: the newest value in the minute (or step)
 }
 
 // A SeenQuery asks which releases of a service sent telemetry for a signal in
@@ -90,10 +129,13 @@ type Seen struct {
 // split by cohort.
 type ArmRow struct {
 	Arm      Arm       `json:"arm"`
+	Stratum  string    `json:"stratum,omitempty"` // values of the plan's strata, joined by " / "
 	Pod      string    `json:"pod"`
 	PodStart time.Time `json:"podStart,omitzero"`
 	Bad      float64   `json:"bad"`
 	Exposure float64   `json:"exposure"`
+	Above    []float64 `json:"above,omitempty"` // of a distribution: above each of the plan's bounds; none: the pod's histogram does not have these bounds
+	Level    float64   `json:"level,omitempty"` // of a level
 	Received int       `json:"received"`
 	Fresh    bool      `json:"fresh,omitempty"`
 	Version  string    `json:"version,omitempty"` // the observed identity attribute, where the cohort does not select on it

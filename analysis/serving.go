@@ -60,9 +60,13 @@ func (r *recent) canaryIdle() bool {
 
 func (r *recent) full() bool { return len(r.Folds) == r.n }
 
-func (r *recent) sum() (c foldCounts) {
-	for i := range r.Folds {
-		f := &r.Folds[i]
+func (r *recent) sum() foldCounts { return r.newest(len(r.Folds)) }
+
+// newest is the sum of the last n folds.
+func (r *recent) newest(n int) (c foldCounts) {
+	folds := r.Folds[len(r.Folds)-n:]
+	for i := range folds {
+		f := &folds[i]
 		c.xC += f.xC
 		c.xB += f.xB
 		c.nC += f.nC
@@ -80,6 +84,9 @@ func (r *recent) sum() (c foldCounts) {
 // step is not taken for a share that is off, nor a canary that should not have
 // served yet for one that does not.
 func servingCheck(o *PlannedObjective, r *recent, now time.Time, weightAt func(time.Time) (float64, bool)) Check {
+	if !o.countsExposure() {
+		return Check{State: NotRequired} // a level tells nothing of traffic
+	}
 	if w, declared := weightAt(now); !declared || !isShare(w) {
 		return Check{State: NotRequired}
 	}

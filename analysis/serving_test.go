@@ -144,3 +144,27 @@ func TestServingIsTheWorstOfTheCriticalObjectives(t *testing.T) {
 		t.Errorf("reason %q does not name the objective", got.Reason)
 	}
 }
+
+// A canary that serves by one objective has lost the telemetry of another, not its
+// traffic: a metric that the new version calls otherwise is no harm.
+func TestServingByAnotherObjectiveIsServing(t *testing.T) {
+	second := func(in *PlanInput) {
+		o := in.Policy.Objectives[0]
+		o.Name = "renamed"
+		in.Policy.Objectives = append(in.Policy.Objectives, o)
+		in.Facts = append(in.Facts, in.Facts[0])
+	}
+	absent := []ArmRow{row(Baseline, "b", 0, 900), {Arm: Canary, Pod: "c", Fresh: true, Version: "1.5.0"}}
+	s := testState(t, cadence60, declared(.1), second)
+	for range 6 {
+		foldRows(t, s, 0, rows(0, 0, 100, 900))
+		foldRows(t, s, 1, absent)
+	}
+	wantCheck(t, "served by the other", s.Checks().Serving, Undecided, CanaryTelemetryMissing)
+	s = testState(t, cadence60, declared(.1), second)
+	for range 6 {
+		foldRows(t, s, 0, silentCanary(900))
+		foldRows(t, s, 1, absent)
+	}
+	wantCheck(t, "served by none", s.Checks().Serving, Bad, CanaryNotServing)
+}

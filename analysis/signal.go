@@ -9,10 +9,24 @@ import (
 // Shape is the form of a signal; it selects the method that judges it.
 type Shape string
 
-// ShapeRatio is a pair of counters: bad events among exposures. The other shapes
-// of the vocabulary (distribution, level, rate, templates, topology) get their
-// row in [Methods] when they get their method.
-const ShapeRatio Shape = "ratio"
+// The shapes that are judged. The others of the vocabulary (rate, templates,
+// topology) get their row in [Methods] when they get their method.
+const (
+	ShapeRatio        Shape = "ratio"        // a pair of counters: bad events among exposures
+	ShapeDistribution Shape = "distribution" // a histogram, mostly of durations: higher is worse
+	ShapeLevel        Shape = "level"        // a gauge: what is in use, how long a queue is
+)
+
+// Shapes are the known ones, in the order in which they are offered.
+var Shapes = []Shape{ShapeRatio, ShapeDistribution, ShapeLevel}
+
+// Better says which way a level is good. The zero value is lower.
+type Better string
+
+const (
+	BetterLower  Better = ""
+	BetterHigher Better = "higher"
+)
 
 // Op is how a selector compares an attribute.
 type Op string
@@ -62,25 +76,79 @@ type Signal struct {
 	Bad   *Selector `json:"bad,omitempty"`
 	Good  *Selector `json:"good,omitempty"`
 	Total *Selector `json:"total,omitempty"`
+	// A distribution is that of the observations of Histogram.
+	Histogram *Selector `json:"histogram,omitempty"`
+	// A level is the newest value of Gauge in a fold.
+	Gauge  *Selector `json:"gauge,omitempty"`
+	Better Better    `json:"better,omitempty"`
+}
+
+// Selectors returns the selectors that s has, in the order in which they are asked.
+func (s Signal) Selectors() []*Selector {
+	var out []*Selector
+	for _, sel := range []*Selector{s.Bad, s.Good, s.Total, s.Histogram, s.Gauge} {
+		if sel != nil {
+			out = append(out, sel)
+		}
+	}
+	return out
+}
+
+// Measured returns what is counted or measured: the total of a ratio, the histogram, or
+// the gauge. Nil: s has none of them.
+func (s Signal) Measured() *Selector {
+	for _, sel := range []*Selector{s.Total, s.Histogram, s.Gauge} {
+		if sel != nil {
+			return sel
+		}
+	}
+	return nil
 }
 
 // Validate returns every fault of s, joined.
 func (s Signal) Validate() error {
 	var errs []error
-	if s.Shape != ShapeRatio {
-		errs = append(errs, fmt.Errorf("signal %q: shape %q is not known (legal: %s)", s.Name, s.Shape, ShapeRatio))
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("signal %q: "+format, append([]any{s.Name}, args...)...))
 	}
 	if s.Source == "" {
-		errs = append(errs, fmt.Errorf("signal %q: no source", s.Name))
+		fail("no source")
 	}
-	if s.Total == nil || s.Total.Metric == "" {
-		errs = append(errs, fmt.Errorf("signal %q: a ratio needs a total counter", s.Name))
+	switch s.Shape {
+	case ShapeRatio:
+		if s.Total == nil || s.Total.Metric == "" {
+			fail("a ratio needs a total counter")
+		}
+		if (s.Bad == nil) == (s.Good == nil) {
+			fail("a ratio needs exactly one of a bad and a good counter")
+		}
+		if s.Histogram != nil || s.Gauge != nil {
+			fail("a ratio has counters only")
+		}
+	case ShapeDistribution:
+		if s.Histogram == nil || s.Histogram.Metric == "" || len(s.Selectors()) != 1 {
+			fail("a distribution needs a histogram and nothing else")
+		}
+	case ShapeLevel:
+		if s.Gauge == nil || s.Gauge.Metric == "" || len(s.Selectors()) != 1 {
+			fail("a level needs a gauge and nothing else")
+		}
+	default:
+		fail("shape %q is not known (legal: %s, %s, %s)", s.Shape, ShapeRatio, ShapeDistribution, ShapeLevel)
 	}
-	if (s.Bad == nil) == (s.Good == nil) {
-		errs = append(errs, fmt.Errorf("signal %q: a ratio needs exactly one of a bad and a good counter", s.Name))
+	switch {
+	case s.Better != BetterLower && s.Better != BetterHigher:
+		fail("better %q is not known (legal: higher; absent: lower)", s.Better)
+	case s.Better == BetterHigher && s.Shape != ShapeLevel:
+		fail("only a level may be better when it is higher")
 	}
 	return errors.Join(errs...)
 }
+
+// Adds reports whether the levels of several series of one pod add up to that of the
+// pod, as bytes, threads and cores do. Shares and percentages do not: of these the
+// mean is taken.
+func (s Signal) Adds() bool { return s.Unit != "1" && s.Unit != "%" }
 
 // StatusClass reports whether v is an HTTP status class ("5xx") and its first digit.
 func StatusClass(v string) (byte, bool) {

@@ -9,7 +9,7 @@ import (
 )
 
 // minWithoutWorst is what the harm evidence must still be without its worst fold
-// (statistics 1.1).
+// (statistics 1.1), where a rollback does not need less altogether.
 const minWithoutWorst = 30
 
 // A State is everything that a validation has learned so far. It is updated in
@@ -18,15 +18,19 @@ const minWithoutWorst = 30
 type State struct {
 	plan       *Plan
 	objectives []objectiveState
-	steps      []Step // ramp steps that came after the plan
-	first      Fold   // first fold with canary exposure
-	seen       string // what sources heard of instead, where an arm is not heard of
+	steps      []Step      // ramp steps that came after the plan
+	first      Fold        // first fold with canary exposure
+	share      stats.Share // whether the canary gets the declared share of the traffic
+	seen       string      // what sources heard of instead, where an arm is not heard of
 
 	findings []Finding // of Assess, reused
 	logHarm  []float64
 	weights  []float64
 	total    float64 // ln R of the last Assess
+	rough    bool    // total is but an upper bound, below 1/alpha_hold
+	logBar   float64 // ln of the harm evidence that a rollback needs
 	leader   int     // objective with the largest weighted harm
+	taken    taken   // of the fold that is being folded, reused
 }
 
 // objectiveState is the part of the state that belongs to one objective.
@@ -48,10 +52,10 @@ type objectiveState struct {
 
 // NewState returns the state of a plan of which nothing was seen yet.
 func NewState(p *Plan) (*State, error) {
-	s := &State{plan: p}
+	s := &State{plan: p, logBar: p.FalseAlarms.LogBar(p.AlphaRollback)}
 	for i := range p.Objectives {
 		o := &p.Objectives[i]
-		m, err := methodFor(o.Signal.Shape)
+		m, err := methodFor(&o.Objective)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +74,7 @@ func NewState(p *Plan) (*State, error) {
 			o: o, acc: acc, env: env, next: FoldAt(p.Deployment.StartedAt, o.Cadence.D()), last: acc.evidence(),
 			coverage: [2]armCoverage{newArmCoverage(), newArmCoverage()}, identity: newIdentity(p), recent: newRecent(o.Cadence.D()),
 		})
-		s.findings = append(s.findings, Finding{Objective: o.Name, Role: o.Role, Method: o.Method, State: FindingUndecided, Strength: "exact"})
+		s.findings = append(s.findings, Finding{Objective: o.Name, Role: o.Role, Method: o.Method, State: FindingUndecided, Strength: "exact", Evidence: BesideBaseline})
 		s.logHarm = append(s.logHarm, 0)
 		s.weights = append(s.weights, o.Weight)
 	}
@@ -145,12 +149,21 @@ func (s *State) Fold(e *Evidence) error {
 			e.Objective, e.Fold.End.Format(time.RFC3339), o.next.End.Format(time.RFC3339))
 	}
 	rows := e.Rows
-	if e.Missing != "" || e.Partial || e.skewed() {
+	otherLayout := !o.sameLayout(rows)
+	if e.Missing != "" || e.Partial || e.skewed() || otherLayout {
 		rows = nil
 	}
-	arms, counts, err := splitArms(rows)
+	t := &s.taken
+	var err error
+	*t, err = splitArms(rows)
 	if err != nil {
 		return fmt.Errorf("objective %q, fold ending %s: %w", e.Objective, e.Fold.End.Format(time.RFC3339), err)
+	}
+	if s.plan.Comparison == PreviousWindow { // whom its cohort selects now is not the baseline
+		t.Baseline, t.xB, t.nB = nil, 0, 0
+	}
+	if !s.plan.beforeAfter() { // a control tells what else changed since then
+		t.Control = nil
 	}
 	o.folds++
 	o.next = o.next.Next()
@@ -161,23 +174,34 @@ func (s *State) Fold(e *Evidence) error {
 		o.missing = ClockSkew
 	case e.Partial:
 		o.missing = TelemetryPartial
+	case otherLayout:
+		o.missing = LayoutChanged
 	}
 	if o.missing != "" && len(e.Warnings) > 0 {
 		o.why = e.Warnings[0]
 	}
 	o.skew = e.Skew
+	arms := [2][]ArmRow{t.Baseline, t.Canary}
 	for a := range arms {
 		o.coverage[a].fold(o.folds, arms[a], s.plan.Deployment.StartedAt)
 	}
-	o.identity.fold(arms)
-	o.recent.add(recentFold{foldCounts: counts, End: e.Fold.End, CanaryAlive: alive(arms[1]), BaselineIn: o.coverage[0].LastFold == o.folds})
-	if counts.nC > 0 && (s.first.End.IsZero() || e.Fold.End.Before(s.first.End)) {
+	o.identity.fold(arms, t.Control)
+	o.recent.add(recentFold{foldCounts: t.foldCounts, End: e.Fold.End, CanaryAlive: alive(arms[1]), BaselineIn: o.coverage[0].LastFold == o.folds})
+	exposed := t.nC > 0 || !s.countsExposure() && measured(t.Canary)
+	if exposed && (s.first.End.IsZero() || e.Fold.End.Before(s.first.End)) {
 		s.first = e.Fold
 	}
-	if err := o.env.fold(counts, o.last.phi); err != nil {
+	t.Fold = e.Fold
+	if err := s.watchShare(o, t); err != nil {
 		return err
 	}
-	if err := o.acc.fold(e.Fold, counts); err != nil {
+	if err := o.env.fold(t.foldCounts, o.last.phi); err != nil {
+		return err
+	}
+	if o.o.Signal.Shape != ShapeRatio {
+		t.settle(s.plan, &o.coverage)
+	}
+	if err := o.acc.fold(t); err != nil {
 		return err
 	}
 	o.last = o.acc.evidence()
@@ -188,37 +212,110 @@ func (s *State) Fold(e *Evidence) error {
 // and the kernel refuses more.
 const maxCount = 1e15
 
-// splitArms cuts the rows, sorted by arm, into those of the baseline and the
-// canary, and adds them up. Impossible counts are an error.
-func splitArms(rows []ArmRow) (arms [2][]ArmRow, c foldCounts, err error) {
-	cut := len(rows)
+// splitArms cuts the rows, sorted by arm, into those of each arm, and adds up the
+// counts. Impossible rows are an error.
+func splitArms(rows []ArmRow) (t taken, err error) {
+	from, arm := 0, Arm(0)
+	cut := func(to int) {
+		switch arm {
+		case Baseline:
+			t.Baseline = rows[from:to]
+		case Canary:
+			t.Canary = rows[from:to]
+		case Control:
+			t.Control = rows[from:to]
+		}
+		from = to
+	}
 	for i := range rows {
 		r := &rows[i]
-		if !(r.Bad >= 0 && r.Bad <= r.Exposure) {
-			return arms, c, fmt.Errorf("pod %s counts %v bad of %v: bad events must be among the exposures", r.Pod, r.Bad, r.Exposure)
+		if err := r.possible(); err != nil {
+			return t, err
 		}
-		if r.Received < 0 {
-			return arms, c, fmt.Errorf("pod %s has %d samples", r.Pod, r.Received)
+		if r.Arm < arm {
+			return t, fmt.Errorf("rows are not sorted by arm")
 		}
-		switch r.Arm {
+		if r.Arm != arm {
+			cut(i)
+			arm = r.Arm
+		}
+		switch arm {
 		case Baseline:
-			if cut < i {
-				return arms, c, fmt.Errorf("rows are not sorted by arm")
-			}
-			c.xB += r.Bad
-			c.nB += r.Exposure
+			t.xB += r.Bad
+			t.nB += r.Exposure
 		case Canary:
-			cut = min(cut, i)
-			c.xC += r.Bad
-			c.nC += r.Exposure
-		default:
-			return arms, c, fmt.Errorf("pod %s plays no arm", r.Pod)
+			t.xC += r.Bad
+			t.nC += r.Exposure
 		}
 	}
-	if !(c.nB <= maxCount && c.nC <= maxCount) {
-		return arms, c, fmt.Errorf("the exposures add up to %v and %v, more than %v", c.nB, c.nC, float64(maxCount))
+	cut(len(rows))
+	if !(t.nB <= maxCount && t.nC <= maxCount) {
+		return t, fmt.Errorf("the exposures add up to %v and %v, more than %v", t.nB, t.nC, float64(maxCount))
 	}
-	return [2][]ArmRow{rows[:cut], rows[cut:]}, c, nil
+	return t, nil
+}
+
+// Possible returns why no source can have meant rows, which [State.Fold] refuses: a
+// pod that counts more bad events than exposures, a level that is no number.
+func Possible(rows []ArmRow) error {
+	_, err := splitArms(rows)
+	return err
+}
+
+// possible returns why no pod can have counted what r says.
+func (r *ArmRow) possible() error {
+	switch {
+	case !(r.Bad >= 0 && r.Bad <= r.Exposure):
+		return fmt.Errorf("pod %s counts %v bad of %v: bad events must be among the exposures", r.Pod, r.Bad, r.Exposure)
+	case r.Received < 0:
+		return fmt.Errorf("pod %s has %d samples", r.Pod, r.Received)
+	case math.IsNaN(r.Level) || math.IsInf(r.Level, 0):
+		return fmt.Errorf("pod %s has the level %v", r.Pod, r.Level)
+	case r.Arm < Baseline || r.Arm > Control:
+		return fmt.Errorf("pod %s plays no arm", r.Pod)
+	}
+	least := r.Exposure
+	for _, n := range r.Above {
+		if !(n >= 0 && n <= least) {
+			return fmt.Errorf("pod %s counts %v of %v above its bounds: there must be fewer above a higher bound", r.Pod, r.Above, r.Exposure)
+		}
+		least = n
+	}
+	return nil
+}
+
+// sameLayout reports whether all rows count above the bounds of the plan.
+func (o *objectiveState) sameLayout(rows []ArmRow) bool {
+	if o.o.Latency == nil {
+		return true
+	}
+	for i := range rows {
+		if r := &rows[i]; r.Received > 0 && len(r.Above) != len(o.o.Latency.Bounds) {
+			return false
+		}
+	}
+	return true
+}
+
+// countsExposure reports whether some critical objective tells when the canary served.
+// Levels do not: pods have one from their start, long before they get requests.
+func (s *State) countsExposure() bool {
+	for i := range s.objectives {
+		if o := s.objectives[i].o; o.Role == Critical && o.countsExposure() {
+			return true
+		}
+	}
+	return false
+}
+
+// measured reports whether any pod sent a sample.
+func measured(rows []ArmRow) bool {
+	for i := range rows {
+		if rows[i].Received > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // alive reports whether there are pods and every one of them is fresh.
@@ -238,70 +335,6 @@ func (s *State) index(objective string) int {
 		}
 	}
 	return -1
-}
-
-// Assess reads what is shown about each objective as of the last fold. The
-// returned slice is reused by the next call; intervals, forecasts and reasons are
-// added by Describe. It allocates nothing.
-func (s *State) Assess() []Finding {
-	s.leader = -1
-	best := math.Inf(-1)
-	for i := range s.objectives {
-		o := &s.objectives[i]
-		f := &s.findings[i]
-		s.logHarm[i] = o.last.logHarm
-		f.ERollback, f.EPromote = figureOf(o.last.logHarm), figureOf(o.last.logSafety)
-		f.N, f.Phi = o.last.Counts, Figure(o.last.phi)
-		f.State, f.Code = FindingUndecided, Collecting
-		switch {
-		case o.last.logHarm >= math.Log(1/s.plan.AlphaRollback):
-			f.State, f.Code = FindingBreached, HarmShown
-		case o.last.logSafety >= math.Log(1/s.plan.AlphaPromote):
-			f.State, f.Code = FindingWithin, AllSafe
-		}
-		if weighted := math.Log(o.o.Weight) + o.last.logHarm; o.o.Weight > 0 && (s.leader < 0 || weighted > best) {
-			best, s.leader = weighted, i
-		}
-	}
-	s.total = math.Inf(-1)
-	if s.leader >= 0 {
-		total, err := stats.LogWeightedMean(s.logHarm, s.weights)
-		if err != nil { // no evidence is ever beyond arithmetic; if it were, nothing may follow from it
-			total = math.NaN()
-		}
-		s.total = total
-	}
-	return s.findings
-}
-
-// figureOf is e^v, capped for display where it would overflow.
-func figureOf(v float64) Figure { return Figure(math.Exp(min(v, 700))) }
-
-// Describe returns a copy of the findings of the last Assess with effects,
-// intervals, forecasts and reasons.
-func (s *State) Describe() []Finding {
-	out := append([]Finding{}, s.findings...)
-	for i := range out {
-		s.objectives[i].acc.describe(&out[i])
-		out[i].Reason = s.sentence(&out[i])
-	}
-	return out
-}
-
-// sentence says in one line what is shown.
-func (s *State) sentence(f *Finding) string {
-	n := f.N
-	counts := fmt.Sprintf("%.0f of %.0f bad in the canary, %.0f of %.0f in the baseline", n.CanaryBad, n.CanaryExposure, n.BaselineBad, n.BaselineExposure)
-	switch f.State {
-	case FindingBreached:
-		return fmt.Sprintf("%s: harm beyond the tolerance is shown (%s)", f.Objective, counts)
-	case FindingWithin:
-		return fmt.Sprintf("%s: shown within the margin (%s)", f.Objective, counts)
-	}
-	if n.CanaryExposure == 0 && n.BaselineExposure == 0 {
-		return fmt.Sprintf("%s: nothing counted yet", f.Objective)
-	}
-	return fmt.Sprintf("%s: not decided yet (%s)", f.Objective, counts)
 }
 
 // Steps returns how many ramp steps were recorded.

@@ -351,7 +351,7 @@ func TestMethodTable(t *testing.T) {
 		}
 		seen[m.ID()] = true
 	}
-	if m, err := methodFor(ShapeRatio); err != nil || m.ID() != "ratio/1" {
+	if m, err := methodFor(&Objective{Signal: Signal{Shape: ShapeRatio}}); err != nil || m.ID() != "ratio/1" {
 		t.Errorf("%v, %v", m.ID(), err)
 	}
 }
@@ -413,4 +413,35 @@ func FuzzFold(f *testing.F) {
 			before, _ = s.Snapshot()
 		}
 	})
+}
+
+// The bake counts from the first request that the canary served: that its pods have a
+// level is no exposure, where some critical objective counts requests.
+func TestLevelsDoNotBeginTheBakeOfAPlanThatCounts(t *testing.T) {
+	level := func(in *PlanInput) {
+		o := Objective{Name: "cpu", Role: Critical, Signal: Signal{Name: "cpu", Source: "prometheus", Unit: "1", Shape: ShapeLevel, Gauge: &Selector{Metric: "cpu"}}}
+		in.Policy.Objectives = append(in.Policy.Objectives, o)
+		in.Facts = append(in.Facts, Facts{Spacing: time.Minute})
+	}
+	s := testState(t, cadence60, level)
+	for range 3 {
+		foldRows(t, s, 0, rows(0, 5, 0, 900))
+		foldRows(t, s, 1, rows(0, 0, 0, 0))
+	}
+	if got := s.Checks().FirstExposure; !got.End.IsZero() {
+		t.Errorf("the bake begins at %v, before the first request", got.End)
+	}
+	want, _ := s.Next(0)
+	foldRows(t, s, 0, rows(0, 5, 10, 900))
+	if got := s.Checks().FirstExposure; got != want {
+		t.Errorf("the bake begins at %v, want %v", got.End, want.End)
+	}
+	alone := testState(t, level, func(in *PlanInput) {
+		in.Policy.Objectives, in.Facts = in.Policy.Objectives[1:], in.Facts[1:]
+	})
+	want, _ = alone.Next(0)
+	foldRows(t, alone, 0, rows(0, 0, 0, 0))
+	if got := alone.Checks().FirstExposure; got != want {
+		t.Errorf("of levels alone the bake begins at %v, want %v", got.End, want.End)
+	}
 }

@@ -221,7 +221,7 @@ func (w setting) simulate(tb testing.TB, n int, hist []analysis.History, draw dr
 		bake := p.Window.MinBake.D()
 		w.run(tb, p, rand.New(rand.NewPCG(20260304, uint64(i))), draw, r(p), func(s *analysis.State, t time.Duration) bool {
 			f := s.Assess()[0]
-			if o.harm == 0 && s.Evidence() >= 1/p.AlphaRollback && s.Checks().Harm.State == analysis.Bad {
+			if o.harm == 0 && float64(f.ERollback) >= 1/p.AlphaRollback && s.Evidence() >= 1/p.AlphaRollback && s.Checks().Harm.State == analysis.Bad {
 				o.harm = t
 			}
 			if o.safety == 0 && t >= bake && float64(f.EPromote) >= 1/p.AlphaPromote && s.Checks().Safety.State == analysis.Good {

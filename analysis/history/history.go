@@ -7,6 +7,9 @@
 // Nothing was deployed, so whatever they differ by beyond binomial noise is
 // dispersion that the evidence must be divided by.
 //
+// Of a level, [LearnLevel] learns from the same comparisons how the difference of two
+// groups hangs together in time, and how far pods differ for good.
+//
 // The package is pure. It does not fetch (internal/gather does) and sees nothing
 // after the deployment: the caller asks for [start-24h, start).
 package history
@@ -56,9 +59,12 @@ func Learn(sums []analysis.MinuteSum, start time.Time, weight float64, seed stri
 	}
 	h.Pods = len(pods)
 	h.Calibrated = len(minutes) >= minMinutes && h.Pods >= minPods
+	counted := outcomeOf(h.Bad, h.Exposure)
+	h.PhiBefore = before(minutes, counted)
 	if h.Calibrated {
-		h.Phi0 = dispersion(minutes, names, weight, seed)
+		h.Phi0 = dispersion(minutes, names, weight, seed, counted)
 	}
+	h.Latency = latency(minutes, start, names, weight, seed, h.Calibrated)
 	return h
 }
 
@@ -102,7 +108,7 @@ func byMinute(sums []analysis.MinuteSum, start time.Time) (out []oneMinute, name
 // pseudo-canary against the rest. Pods are ranked by a seeded hash of their name
 // and the first max(1, round(weight x pods)) of those alive in a minute play the
 // canary, so that a group survives pods that come and go.
-func dispersion(minutes []oneMinute, names []string, weight float64, seed string) stats.Priors {
+func dispersion(minutes []oneMinute, names []string, weight float64, seed string, counted outcome) stats.Priors {
 	var all []stats.Priors
 	rows := make([]stats.Row, 0, len(minutes))
 	var alive []int32
@@ -112,9 +118,9 @@ func dispersion(minutes []oneMinute, names []string, weight float64, seed string
 		for j := range minutes {
 			var row stats.Row
 			row, alive = compare(&minutes[j], rank, weight, alive)
-			rows = append(rows, row)
+			rows = append(rows, counted.row(row))
 		}
-		all = append(all, stats.PriorsOf(stats.HistoryPhi(rows)))
+		all = append(all, stats.PriorsOf(counted.phi(rows)))
 	}
 	return stats.MedianPriors(all)
 }
@@ -139,15 +145,10 @@ func ranking(names []string, seed string, draw byte) []int32 {
 // compare adds up one minute with the lowest-ranked pods as the canary. Somebody is
 // left to compare with. Alive is scratch space, returned for the next call.
 func compare(m *oneMinute, rank []int32, weight float64, alive []int32) (stats.Row, []int32) {
-	alive = alive[:0]
-	for _, id := range m.ids {
-		alive = append(alive, rank[id])
-	}
-	slices.Sort(alive)
-	size := max(1, min(len(alive)-1, int(math.Round(weight*float64(len(alive))))))
+	last, alive := canaryUpTo(m, rank, weight, alive)
 	var row stats.Row
 	for i, s := range m.pods {
-		if rank[m.ids[i]] <= alive[size-1] {
+		if rank[m.ids[i]] <= last {
 			row.XC += s.Bad
 			row.NC += s.Exposure
 		} else {
@@ -156,6 +157,18 @@ func compare(m *oneMinute, rank []int32, weight float64, alive []int32) (stats.R
 		}
 	}
 	return row, alive
+}
+
+// canaryUpTo is the highest rank of those pods of a minute that play the canary:
+// max(1, round(weight x pods)), but never all of them where there are several.
+func canaryUpTo(m *oneMinute, rank []int32, weight float64, alive []int32) (int32, []int32) {
+	alive = alive[:0]
+	for _, id := range m.ids {
+		alive = append(alive, rank[id])
+	}
+	slices.Sort(alive)
+	size := max(1, min(len(alive)-1, int(math.Round(weight*float64(len(alive))))))
+	return alive[size-1], alive
 }
 
 func hash(seed string, draw byte, pod string) uint64 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func TestTotals(t *testing.T) {
 	}
 	got := Learn(in, deployedAt, .1, "seed")
 	want := analysis.History{
-		Minutes: 4, Pods: 4, Phi0: stats.NoHistory(), Bad: 8, Exposure: 102, BadHour: 7, HourTotal: 92, HourSpan: 3,
+		Minutes: 4, Pods: 4, Phi0: stats.NoHistory(), PhiBefore: stats.NoHistory(), Bad: 8, Exposure: 102, BadHour: 7, HourTotal: 92, HourSpan: 3,
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -196,7 +197,7 @@ func TestLearnIsAFunctionOfItsInput(t *testing.T) {
 	in := sums(200, 6, 500, func(int, int) float64 { return poisson(rng, 4) })
 	before := slices.Clone(in)
 	want := Learn(in, deployedAt, .2, "seed")
-	if !slices.Equal(in, before) {
+	if !reflect.DeepEqual(in, before) {
 		t.Error("the caller's slice was changed")
 	}
 	for range 3 {
