@@ -1,8 +1,9 @@
 // Package sources is the contract between Assay and the telemetry it judges from.
 //
-// A source answers four questions: what did every matching pod count in one fold
+// A source answers five questions: what did every matching pod count in one fold
 // (Rows), how far apart are samples (Spacing), what were the one-minute sums
-// before the deployment (History), and which releases were heard of at all
+// before the deployment (History), how were the observations of a histogram
+// distributed then (Distribution), and which releases were heard of at all
 // (Seen). Both arms of a comparison are asked for at once, and an answer knows no
 // arms: package internal/gather merges questions and splits answers.
 //
@@ -39,6 +40,9 @@ type Source interface {
 	Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error)
 	// History returns one-minute sums per pod, sorted by minute, then pod.
 	History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error)
+	// Distribution returns the observations of a histogram, all matching pods
+	// together.
+	Distribution(ctx context.Context, q analysis.DistributionQuery) (analysis.Histogram, error)
 	// Seen returns the releases that were heard of, sorted.
 	Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error)
 }
@@ -72,7 +76,7 @@ func (k Kind) String() string {
 type Error struct {
 	Kind       Kind
 	Source     string        // name of the source
-	Op         string        // "rows", "spacing", "history", "seen"
+	Op         string        // "rows", "spacing", "history", "distribution", "seen"
 	RetryAfter time.Duration // as the source asked; 0: it did not
 	Err        error
 }

@@ -3,6 +3,7 @@ package gather
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -17,7 +18,8 @@ import (
 // Whoever starts a goroutine waits for it.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A fake is a source over a list of pods that count the same in every fold.
+// A fake is a source over a list of pods that count the same in every fold. What a pod
+// observed above a bound is its exposure divided by the bound.
 type fake struct {
 	pods []podCount
 	// before is called with each query; its error is the answer.
@@ -60,11 +62,25 @@ func (f *fake) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, err
 		for _, name := range q.Observe {
 			row.Observed = append(row.Observed, p.attributes[name])
 		}
+		for _, name := range q.Strata {
+			row.Stratum = append(row.Stratum, p.attributes[name])
+		}
+		row.Above, row.FirstAbove = p.above(q.Bounds)
 		if in {
 			a.Rows = append(a.Rows, row)
 		}
 	}
 	return a, nil
+}
+
+func (p podCount) above(bounds []float64) (above, first []float64) {
+	for _, b := range bounds {
+		above = append(above, p.row.Exposure/b)
+		if p.row.New {
+			first = append(first, p.row.FirstExposure/b)
+		}
+	}
+	return above, first
 }
 
 func (f *fake) Spacing(context.Context, analysis.SpacingQuery) (time.Duration, error) {
@@ -135,7 +151,7 @@ func checkShop(t *testing.T, results []Result, from, to int) {
 			{Arm: analysis.Baseline, Pod: service + "-a", Bad: 1, Exposure: float64(100 + i), Received: 1},
 			{Arm: analysis.Canary, Pod: service + "-b", Bad: 2, Exposure: float64(10 + i), Received: 1},
 		}
-		if results[i].Err != nil || !slices.Equal(results[i].Evidence.Rows, want) {
+		if results[i].Err != nil || !reflect.DeepEqual(results[i].Evidence.Rows, want) {
 			t.Fatalf("%s: %+v, %v", service, results[i].Evidence.Rows, results[i].Err)
 		}
 	}
@@ -147,4 +163,8 @@ func table(fakes map[string]*fake) map[string]sources.Source {
 		t[name] = f
 	}
 	return t
+}
+
+func (*fake) Distribution(context.Context, analysis.DistributionQuery) (analysis.Histogram, error) {
+	return analysis.Histogram{}, nil
 }

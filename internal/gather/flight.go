@@ -70,10 +70,10 @@ func landed(ctx context.Context, done <-chan struct{}, source, op string) error 
 	}
 }
 
-// named is the same for questions that ask the same: of a signal, whatever its name
-// and unit, of somebody, from when to when.
+// named is the same for questions that ask the same: of a signal, whatever its name,
+// of somebody, from when to when.
 func named(s analysis.Signal, whom any, from, to time.Time) string {
-	s.Name, s.Unit = "", ""
+	s.Name, s.Unit = "", unitAsked(s)
 	text, err := json.Marshal([]any{s, whom})
 	if err != nil {
 		panic(err) // strings

@@ -51,8 +51,8 @@ type Result struct {
 type Options struct {
 	Concurrency int // questions under way at each source that names no number itself; 4
 	Services    int // services in one question, and half the versions; 250
-	HistorySums int // minute sums in one answer of History; 1,000,000
-	CachedSums  int // minute sums that are kept for later questions; 500,000
+	HistorySums int // minute sums in one answer of History, those of distributions count more; 1,000,000
+	CachedSums  int // the same that are kept for later questions; 500,000
 
 	// Asked is called when a question is put to a source, and what it returns when
 	// the answer has come, from several goroutines. Nil: nobody wants to know.
@@ -82,12 +82,13 @@ type Stats struct {
 
 // A Gatherer asks the sources of one process. It is safe for concurrent use.
 type Gatherer struct {
-	table   map[string]sources.Source
-	flows   map[string]*flow
-	opts    Options
-	history *historyCache
-	spacing flights[time.Duration]
-	seen    flights[[]analysis.Seen]
+	table        map[string]sources.Source
+	flows        map[string]*flow
+	opts         Options
+	history      *historyCache
+	spacing      flights[time.Duration]
+	distribution flights[analysis.Histogram]
+	seen         flights[[]analysis.Seen]
 
 	now                      atomic.Int64 // in nanoseconds
 	unmerged, issued, shared atomic.Uint64
@@ -201,6 +202,27 @@ func (g *Gatherer) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.D
 	return g.spacing.once(ctx, g, q.Signal.Source, "spacing", named(q.Signal, q.Matches, q.From, q.To), func() (time.Duration, error) {
 		return put(ctx, g, plans, q.Signal.Source, "spacing", func(s sources.Source) (time.Duration, error) { return s.Spacing(ctx, q) })
 	})
+}
+
+// Distribution asks one source how the observations of a histogram were distributed.
+func (g *Gatherer) Distribution(ctx context.Context, q analysis.DistributionQuery) (analysis.Histogram, error) {
+	return g.distribution.once(ctx, g, q.Signal.Source, "distribution", named(q.Signal, q.Matches, q.From, q.To), func() (analysis.Histogram, error) {
+		return put(ctx, g, plans, q.Signal.Source, "distribution", func(s sources.Source) (analysis.Histogram, error) { return s.Distribution(ctx, q) })
+	})
+}
+
+// HistoryStep is what lies between two values of a level's history at the given
+// cadence: a minute, or less where the source keeps every sample.
+func (g *Gatherer) HistoryStep(source string, cadence time.Duration) time.Duration {
+	return HistoryStep(g.table[source], cadence)
+}
+
+// HistoryStep is the same of one source.
+func HistoryStep(source sources.Source, cadence time.Duration) time.Duration {
+	if s, ok := source.(interface{ KeepsSamples() bool }); ok && s.KeepsSamples() {
+		return min(cadence, time.Minute)
+	}
+	return time.Minute
 }
 
 // Seen asks one source for the releases that it heard of.

@@ -40,7 +40,7 @@ func (g *Gatherer) History(ctx context.Context, q analysis.HistoryQuery) ([]anal
 		if err != nil {
 			return nil, err
 		}
-		if total += len(sums); total > g.opts.HistorySums {
+		if total += weight(sums); total > g.opts.HistorySums {
 			break
 		}
 		windows = append(windows, sums)
@@ -53,7 +53,7 @@ func (g *Gatherer) History(ctx context.Context, q analysis.HistoryQuery) ([]anal
 // window returns one window, from the cache, from somebody who is asking, or from
 // the source.
 func (g *Gatherer) window(ctx context.Context, w analysis.HistoryQuery, keep bool) ([]analysis.MinuteSum, error) {
-	key := named(w.Signal, w.Matches, w.From, w.To)
+	key := named(w.Signal, []any{w.Matches, w.Bounds, w.Step}, w.From, w.To)
 	for {
 		f, mine := g.history.join(key)
 		if mine {
@@ -72,6 +72,16 @@ func (g *Gatherer) window(ctx context.Context, w analysis.HistoryQuery, keep boo
 			return f.sums, f.err
 		}
 	}
+}
+
+// weight is how many plain sums take as much memory: what a distribution counted above
+// its bounds takes more, and all sums of an answer have the same bounds.
+func weight(sums []analysis.MinuteSum) int {
+	if len(sums) == 0 {
+		return 0
+	}
+	const plain = 12 // bounds in the room of a sum
+	return len(sums) * (1 + (len(sums[0].Above)+plain-1)/plain)
 }
 
 // A historyCache keeps the windows that were used last, and those that are being
@@ -119,7 +129,7 @@ func (c *historyCache) finish(key string, w *window, keep bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	close(w.done)
-	size := len(w.sums) + 1
+	size := weight(w.sums) + 1
 	if w.err != nil || !keep || size > c.limit {
 		delete(c.windows, key)
 		return
@@ -128,7 +138,7 @@ func (c *historyCache) finish(key string, w *window, keep bool) {
 	for c.sums += size; c.sums > c.limit; {
 		last := c.used.Back()
 		oldest := c.used.Remove(last).(string)
-		c.sums -= len(c.windows[oldest].sums) + 1
+		c.sums -= weight(c.windows[oldest].sums) + 1
 		delete(c.windows, oldest)
 	}
 }

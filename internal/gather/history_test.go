@@ -223,3 +223,35 @@ func TestHistoryFails(t *testing.T) {
 		t.Errorf("%d questions", n)
 	}
 }
+
+// What is counted above many bounds takes the room of as many sums.
+func TestDistributionsTakeMoreRoom(t *testing.T) {
+	sums := func(bounds int) []analysis.MinuteSum {
+		return []analysis.MinuteSum{{Above: make([]float64, bounds)}, {Above: make([]float64, bounds)}}
+	}
+	for bounds, want := range map[int]int{0: 2, 1: 4, 12: 4, 13: 6, 120: 22} {
+		if got := weight(sums(bounds)); got != want {
+			t.Errorf("two sums with %d bounds weigh %d, want %d", bounds, got, want)
+		}
+	}
+	f := new(fake)
+	asked := 0
+	f.history = func(_ context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+		asked++
+		return []analysis.MinuteSum{{Minute: q.From, Above: make([]float64, len(q.Bounds))}}, nil
+	}
+	g := New(table(map[string]*fake{"prom": f}), Options{CachedSums: 4}) // a sum with 12 bounds and its window: 3
+	g.Advance(noon.Add(time.Hour))
+	for _, first := range []float64{.1, .2, .1} {
+		q := historyOf(noon.Add(-span), noon)
+		for i := range 12 {
+			q.Bounds = append(q.Bounds, first+float64(i))
+		}
+		if _, err := g.History(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("%d questions: other bounds are another answer, and two of them are too many to keep", asked)
+	}
+}

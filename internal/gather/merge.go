@@ -27,17 +27,23 @@ func ask(r Request) ([]*question, error) {
 	if len(b) == 0 || len(c) == 0 {
 		return nil, fmt.Errorf("a cohort without attributes would be everybody")
 	}
+	asked := []*question{}
 	if slices.Equal(b.Names(), c.Names()) {
-		return []*question{pose(r, analysis.Baseline, analysis.Canary)}, nil
+		asked = append(asked, pose(r, analysis.Baseline, analysis.Canary))
+	} else {
+		asked = append(asked, pose(r, analysis.Baseline), pose(r, analysis.Canary))
 	}
-	return []*question{pose(r, analysis.Baseline), pose(r, analysis.Canary)}, nil
+	if len(r.Cohorts.Control) > 0 { // others than the two versions: what they select on need not be alike
+		asked = append(asked, pose(r, analysis.Control))
+	}
+	return asked, nil
 }
 
 // pose returns the question for the given arms, whose cohorts have the same names.
 func pose(r Request, arms ...analysis.Arm) *question {
 	values := map[string][]string{}
 	for _, m := range r.Query.Matches {
-		if !has(r.Cohorts.Baseline, m.Name) && !has(r.Cohorts.Canary, m.Name) {
+		if !has(r.Cohorts.Baseline, m.Name) && !has(r.Cohorts.Canary, m.Name) && !has(r.Cohorts.Control, m.Name) {
 			values[m.Name] = union(values[m.Name], m.Values)
 		}
 	}
@@ -152,12 +158,21 @@ func unite(questions []*question) *merged {
 	return u
 }
 
-// key is the same for questions that may be united. A signal's name and unit say
-// nothing about what is asked: the SLOs of two services have two names for one
-// pair of counters.
+// unitAsked is what the unit of a signal says about what is asked: whether the levels
+// of a pod add up, and nothing else.
+func unitAsked(s analysis.Signal) string {
+	if s.Shape == analysis.ShapeLevel && !s.Adds() {
+		return "1"
+	}
+	return ""
+}
+
+// key is the same for questions that may be united. A signal's name says nothing
+// about what is asked: the SLOs of two services have two names for one pair of
+// counters.
 func key(q analysis.Query) string {
 	s := q.Signal
-	s.Name, s.Unit = "", ""
+	s.Name, s.Unit = "", unitAsked(s)
 	var b strings.Builder
 	part := func(v any) {
 		text, err := json.Marshal(v)
@@ -170,6 +185,8 @@ func key(q analysis.Query) string {
 	part(s)
 	part([]int64{q.Fold.Start.UnixNano(), q.Fold.End.UnixNano()})
 	part(q.Observe)
+	part(q.Strata)
+	part(q.Bounds)
 	for _, m := range q.Matches {
 		part(m.Name)
 		if many[m.Name] == 0 {
@@ -181,5 +198,5 @@ func key(q analysis.Query) string {
 
 // compareRows orders the rows of evidence.
 func compareRows(a, b analysis.ArmRow) int {
-	return cmp.Or(cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Version, b.Version))
+	return cmp.Or(cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Stratum, b.Stratum))
 }

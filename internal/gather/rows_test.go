@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,9 @@ func TestWhatIsNotMerged(t *testing.T) {
 		"zone":      func(r *Request) { r.Query.Matches = []analysis.Match{{Name: "zone", Values: []string{"b"}}} },
 		"condition": func(r *Request) { r.Query.Signal.Total = &analysis.Selector{Metric: "other_total"} },
 		"fold":      func(r *Request) { r.Query.Fold = r.Query.Fold.Next() },
+		"bound":     func(r *Request) { r.Query.Bounds = []float64{.3} },
+		"stratum":   func(r *Request) { r.Query.Strata = []string{"zone"} },
+		"control":   func(r *Request) { r.Cohorts.Control = analysis.Cohort{"zone": "a"} }, // a question of its own
 		"observe":   func(r *Request) { r.Query.Observe = []string{analysis.AttrVersion} },
 		"environment": func(r *Request) {
 			r.Query.Matches = []analysis.Match{{Name: analysis.AttrEnvironment, Values: []string{"production"}}}
@@ -120,7 +124,7 @@ func TestMergingChangesNothing(t *testing.T) {
 		for i := range rapid.IntRange(0, 12).Draw(r, "pods") {
 			p := podCount{name: fmt.Sprint("pod", i), attributes: map[string]string{}, row: analysis.Row{
 				Increase: analysis.Increase{Bad: float64(i), Exposure: float64(10 * i), New: rapid.Bool().Draw(r, "new"), FirstBad: 100, FirstExposure: 1000},
-				PodStart: noon.Add(-time.Duration(rapid.IntRange(0, 3).Draw(r, "age")) * time.Hour), Received: i % 3, Fresh: i%2 == 0,
+				PodStart: noon.Add(-time.Duration(rapid.IntRange(0, 3).Draw(r, "age")) * time.Hour), Received: i % 3, Fresh: i%2 == 0, Level: float64(-i),
 			}}
 			for _, name := range names {
 				p.attributes[name] = value.Draw(r, name)
@@ -139,10 +143,15 @@ func TestMergingChangesNothing(t *testing.T) {
 			q := deployment("prom", "", "", "")
 			q.Objective = fmt.Sprint("objective", i)
 			q.Cohorts = analysis.Cohorts{Baseline: cohort(), Canary: cohort()}
+			if rapid.Bool().Draw(r, "controlled") {
+				q.Cohorts.Control = cohort()
+			}
 			q.DeployedAt = noon.Add(-time.Duration(rapid.IntRange(0, 3).Draw(r, "deployed")) * time.Hour)
 			if rapid.Bool().Draw(r, "observe") {
 				q.Query.Observe = []string{"track", analysis.AttrVersion}
 			}
+			q.Query.Bounds = rapid.SampledFrom([][]float64{nil, {2, 4}, {2, 4, 8}}).Draw(r, "bounds")
+			q.Query.Strata = rapid.SampledFrom([][]string{nil, {"track"}, {analysis.AttrEnvironment, "track"}}).Draw(r, "strata")
 			if rapid.Bool().Draw(r, "restrict") {
 				q.Query.Matches = []analysis.Match{{Name: analysis.AttrEnvironment, Values: []string{value.Draw(r, "environment")}}}
 			}
@@ -169,9 +178,9 @@ func TestMergingChangesNothing(t *testing.T) {
 // written is the evidence as a reader of all pods would write it down.
 func written(pods []podCount, q Request) analysis.Evidence {
 	e := analysis.Evidence{Objective: q.Objective, Fold: q.Query.Fold, Source: "prom", Rows: []analysis.ArmRow{}}
-	for _, arm := range []analysis.Arm{analysis.Baseline, analysis.Canary} {
+	for _, arm := range []analysis.Arm{analysis.Baseline, analysis.Canary, analysis.Control} {
 		for _, p := range pods {
-			in := true
+			in := len(q.Cohorts.Of(arm)) > 0
 			for name, v := range q.Cohorts.Of(arm) {
 				in = in && p.attributes[name] == v
 			}
@@ -181,11 +190,21 @@ func written(pods []podCount, q Request) analysis.Evidence {
 			if !in {
 				continue
 			}
-			row := analysis.ArmRow{Arm: arm, Pod: p.name, PodStart: p.row.PodStart, Bad: p.row.Bad, Exposure: p.row.Exposure, Received: p.row.Received, Fresh: p.row.Fresh}
+			row := analysis.ArmRow{Arm: arm, Pod: p.name, PodStart: p.row.PodStart, Bad: p.row.Bad, Exposure: p.row.Exposure, Level: p.row.Level, Received: p.row.Received, Fresh: p.row.Fresh}
+			var first []float64
+			row.Above, first = p.above(q.Query.Bounds)
 			if arm == analysis.Canary && p.row.New && !p.row.PodStart.Before(q.DeployedAt) {
 				row.Bad += p.row.FirstBad
 				row.Exposure += p.row.FirstExposure
+				for i := range first {
+					row.Above[i] += first[i]
+				}
 			}
+			var stratum []string
+			for _, name := range q.Query.Strata {
+				stratum = append(stratum, p.attributes[name])
+			}
+			row.Stratum = strings.Join(stratum, " / ")
 			if len(q.Query.Observe) > 0 {
 				row.Version = p.attributes[analysis.AttrVersion]
 			}
@@ -200,7 +219,7 @@ func TestOverlappingCohortsGetTheRowTwice(t *testing.T) {
 	f := &fake{pods: []podCount{pod("a", "checkout", "1", 1, 10)}}
 	got := New(table(map[string]*fake{"prom": f}), Options{}).Rows(context.Background(), []Request{deployment("prom", "checkout", "1", "1")})
 	want := []analysis.ArmRow{{Arm: analysis.Baseline, Pod: "a", Bad: 1, Exposure: 10, Received: 1}, {Arm: analysis.Canary, Pod: "a", Bad: 1, Exposure: 10, Received: 1}}
-	if !slices.Equal(got[0].Evidence.Rows, want) {
+	if !reflect.DeepEqual(got[0].Evidence.Rows, want) {
 		t.Errorf("got %+v", got[0])
 	}
 }
@@ -323,6 +342,50 @@ func TestWhatHasNotAnsweredWhenTheContextEnds(t *testing.T) {
 	}
 }
 
+// A control has its own question and rows of its own arm; without its answer there is
+// no evidence.
+func TestControl(t *testing.T) {
+	f := &fake{pods: []podCount{pod("a", "checkout", "1", 1, 10), pod("b", "checkout", "2", 1, 10), pod("c", "search", "9", 0, 5)}}
+	r := deployment("prom", "checkout", "1", "2")
+	r.Cohorts.Control = analysis.Cohort{analysis.AttrService: "search"}
+	g := New(table(map[string]*fake{"prom": f}), Options{})
+	got := g.Rows(context.Background(), []Request{r})[0]
+	want := []analysis.ArmRow{
+		{Arm: analysis.Baseline, Pod: "a", Bad: 1, Exposure: 10, Received: 1},
+		{Arm: analysis.Canary, Pod: "b", Bad: 1, Exposure: 10, Received: 1},
+		{Arm: analysis.Control, Pod: "c", Exposure: 5, Received: 1},
+	}
+	if !reflect.DeepEqual(got.Evidence.Rows, want) || f.asked() != 2 {
+		t.Errorf("%+v after %d questions", got, f.asked())
+	}
+	f.before = asksFor(sources.Malformed, "search")
+	if got = g.Rows(context.Background(), []Request{r})[0]; sources.KindOf(got.Err) != sources.Malformed || len(got.Evidence.Rows) > 0 {
+		t.Errorf("without the control: %+v", got)
+	}
+}
+
+// keeper is a source that keeps every sample.
+type keeper struct{ *fake }
+
+func (keeper) KeepsSamples() bool { return true }
+
+func TestHistoryStep(t *testing.T) {
+	g := New(map[string]sources.Source{"sums": new(fake), "samples": keeper{new(fake)}}, Options{})
+	for _, test := range []struct {
+		source        string
+		cadence, want time.Duration
+	}{
+		{"sums", 15 * time.Second, time.Minute},
+		{"samples", 15 * time.Second, 15 * time.Second},
+		{"samples", 2 * time.Minute, time.Minute},
+		{"nowhere", 15 * time.Second, time.Minute},
+	} {
+		if got := g.HistoryStep(test.source, test.cadence); got != test.want {
+			t.Errorf("%s at %v: %v, want %v", test.source, test.cadence, got, test.want)
+		}
+	}
+}
+
 func TestPassThrough(t *testing.T) {
 	g := New(table(map[string]*fake{"prom": {}}), Options{})
 	if d, err := g.Spacing(context.Background(), analysis.SpacingQuery{Signal: signal("prom")}); d != 15*time.Second || err != nil {
@@ -330,6 +393,9 @@ func TestPassThrough(t *testing.T) {
 	}
 	if s, err := g.Seen(context.Background(), analysis.SeenQuery{Signal: signal("prom")}); len(s) != 1 || err != nil {
 		t.Error(s, err)
+	}
+	if h, err := g.Distribution(context.Background(), analysis.DistributionQuery{Signal: signal("prom")}); h.Counts != nil || err != nil {
+		t.Error(h, err)
 	}
 	if _, err := g.Seen(context.Background(), analysis.SeenQuery{Signal: signal("nowhere")}); sources.KindOf(err) != sources.Rejected {
 		t.Error(err)

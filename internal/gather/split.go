@@ -2,6 +2,7 @@ package gather
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/release-assay/assay/analysis"
 )
@@ -84,7 +85,10 @@ func (p part) rows(arm analysis.Arm, r Request) []analysis.ArmRow {
 			continue
 		}
 		bad, exposure := row.Counted(arm, r.DeployedAt)
-		a := analysis.ArmRow{Arm: arm, Pod: row.Pod, PodStart: row.PodStart, Bad: bad, Exposure: exposure, Received: row.Received, Fresh: row.Fresh}
+		a := analysis.ArmRow{
+			Arm: arm, Stratum: strings.Join(row.Stratum, " / "), Pod: row.Pod, PodStart: row.PodStart, Bad: bad, Exposure: exposure,
+			Above: row.CountedAbove(arm, r.DeployedAt), Level: row.Level, Received: row.Received, Fresh: row.Fresh,
+		}
 		if version >= 0 && version < len(row.Observed) {
 			a.Version = row.Observed[version]
 		}

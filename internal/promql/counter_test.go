@@ -57,10 +57,10 @@ func TestConditions(t *testing.T) {
 // a user sees behind the name of the file.
 func TestRefusals(t *testing.T) {
 	const (
-		bare   = `write the bare counter, m{code=~"5.."}: raw samples are read and increases computed from them`
-		reduce = " of the query cannot be reduced to one counter (" + accepted + "); "
-		parts  = "write one counter here; the parts of a ratio are two queries, bad (or good) and total"
+		bare  = `write the bare counter, m{code=~"5.."}: raw samples are read and increases computed from them`
+		parts = "write one counter here; the parts of a ratio are two queries, bad (or good) and total"
 	)
+	reduce := " of the query cannot be reduced to one counter (accepted: " + counter.accepted + "); "
 	for query, want := range map[string]string{
 		`m{code=~"5.."}[5m]`:                        "the range selector at column 1" + reduce + bare,
 		`(m{code=~"5.."}[5m])`:                      "the range selector at column 2" + reduce + bare,
@@ -72,28 +72,28 @@ func TestRefusals(t *testing.T) {
 		`sum(increase(sum(m{code=~"5.."})[5m:1m]))`: "the subquery at column 14" + reduce + bare,
 		`rate(m{code=~"5.."}[5m]) or vector(0)`:     "the operator or at column 1" + reduce + bare,
 		`m{code=~"5.."} / m`:                        "the operator / at column 1" + reduce + parts,
-		`vector(1)`:                                 "the function vector at column 1" + reduce + oneCounter,
-		`(1)`:                                       "the literal at column 2" + reduce + oneCounter,
-		`"m"`:                                       "the literal at column 1" + reduce + oneCounter,
-		`sum(a:b:rate5m > 0)`:                       "the operator > at column 5" + reduce + oneCounter,
+		`vector(1)`:                                 "the function vector at column 1" + reduce + counter.example,
+		`(1)`:                                       "the literal at column 2" + reduce + counter.example,
+		`"m"`:                                       "the literal at column 1" + reduce + counter.example,
+		`sum(a:b:rate5m > 0)`:                       "the operator > at column 5" + reduce + counter.example,
 		`sum(rate(m{code=~"5.."}[5m] offset 1h))`:   "offset at column 10 of the query shifts the comparison in time and is refused; " + bare,
 		`m{code=~"5.."} offset -1m`:                 "offset at column 1 of the query shifts the comparison in time and is refused; " + bare,
 		`m{code=~"5.."} @ 1700000000`:               "@ at column 1 of the query pins the comparison to one instant and is refused; " + bare,
 		`sum(rate(m{code=~"5.."}[5m] @ end()))`:     "@ at column 10 of the query pins the comparison to one instant and is refused; " + bare,
 		`sum(job:m:rate5m)`:                         "job:m:rate5m at column 5 of the query is the result of a recording rule, which has no counts of its own; write the counter that the rule is made from",
 		`{"job:m:rate5m"}`:                          "job:m:rate5m at column 1 of the query is the result of a recording rule, which has no counts of its own; write the counter that the rule is made from",
-		`{"NaN"}`:                                   "NaN at column 1 of the query is a word of PromQL and cannot be asked for as a metric; " + oneCounter,
-		`sum({__name__="on", a="b"})`:               "on at column 5 of the query is a word of PromQL and cannot be asked for as a metric; " + oneCounter,
-		`sum({code="500"})`:                         "the selector at column 5 of the query names no metric; " + oneCounter,
-		`{__name__=~"a.*", code="500"}`:             `the matcher __name__=~"a.*" at column 1 of the query does not name one metric; ` + oneCounter,
-		`{__name__="a", __name__="b"}`:              `the matcher __name__="b" at column 1 of the query does not name one metric; ` + oneCounter,
+		`{"NaN"}`:                                   "NaN at column 1 of the query is a word of PromQL and cannot be asked for as a metric; " + counter.example,
+		`sum({__name__="on", a="b"})`:               "on at column 5 of the query is a word of PromQL and cannot be asked for as a metric; " + counter.example,
+		`sum({code="500"})`:                         "the selector at column 5 of the query names no metric; " + counter.example,
+		`{__name__=~"a.*", code="500"}`:             `the matcher __name__=~"a.*" at column 1 of the query does not name one metric; ` + counter.example,
+		`{__name__="a", __name__="b"}`:              `the matcher __name__="b" at column 1 of the query does not name one metric; ` + counter.example,
 		`histogram_quantile(0.95, rate(d_bucket[5m]))`: "the function histogram_quantile at column 1" + reduce + "count the requests that were fast enough instead: " +
 			`good is d_bucket with le="...", total is the same metric's _count`,
-		`m{a="\xff"}`:                           `the matcher a="\xff" at column 1 of the query holds what is no text (UTF-8), as every label is; ` + oneCounter,
-		`{"\ufffd"}`:                            "the matcher __name__=\"\ufffd\" at column 1 of the query holds what is no text (UTF-8), as every label is; " + oneCounter,
+		`m{a="\xff"}`:                           `the matcher a="\xff" at column 1 of the query holds what is no text (UTF-8), as every label is; ` + counter.example,
+		`{"\ufffd"}`:                            "the matcher __name__=\"\ufffd\" at column 1 of the query holds what is no text (UTF-8), as every label is; " + counter.example,
 		strings.Repeat("(", maxQuery):           fmt.Sprintf("is no PromQL: column %d of the query: unclosed left parenthesis", maxQuery+1),
 		strings.Repeat("m", maxQuery+1):         "is longer than 16384 bytes",
-		"avg(" + strings.Repeat("m", 600) + ")": "the aggregation avg at column 1" + reduce + oneCounter,
+		"avg(" + strings.Repeat("m", 600) + ")": "the aggregation avg at column 1" + reduce + counter.example,
 	} {
 		s, err := Counter(query)
 		if s != nil || err == nil || err.Error() != want {
@@ -111,7 +111,7 @@ func TestSyntaxErrors(t *testing.T) {
 		`sum(m[5m])`:                "is no PromQL: column 5 of the query: ",
 		`m{code=~"("}`:              "is no PromQL: column 3 of the query: ",
 		`rate(m[5m]) extra`:         "is no PromQL: column 13 of the query: ",
-		`rate(m[{{.window}}])`:      "templates such as {{.window}} are not known: " + oneCounter,
+		`rate(m[{{.window}}])`:      "templates such as {{.window}} are not known: " + counter.example,
 		`sum(rate(m[5m] smoothed))`: "is no PromQL: column 16 of the query: ",
 	} {
 		if s, err := Counter(query); s != nil || err == nil || !strings.Contains(err.Error(), want) {

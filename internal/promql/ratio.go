@@ -18,7 +18,7 @@ func Ratio(query string) (events, total *analysis.Selector, err error) {
 	}
 	expr, err := parser.ParseExpr(query)
 	if err != nil {
-		return nil, nil, syntaxError(query, err)
+		return nil, nil, counter.syntaxError(query, err)
 	}
 	for p, is := expr.(*parser.ParenExpr); is; p, is = expr.(*parser.ParenExpr) {
 		expr = p.Expr

@@ -9,28 +9,40 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-const (
-	accepted   = "accepted: a counter, sum, sum by and sum without of it, rate, increase and irate of it over a range, in any nesting"
-	oneCounter = "write the name of one counter, such as http_requests_total{code=~\"5..\"}"
-)
+// wanted is what a query should view, and the words in which others are refused.
+type wanted struct {
+	noun        string
+	counts      bool            // rates of it say the same as it does
+	aggregation parser.ItemType // of its series that is made here too
+	accepted    string
+	example     string
+	bare        string // why the metric alone is enough
+}
 
-func syntaxError(query string, err error) error {
+var counter = wanted{
+	noun: "counter", counts: true, aggregation: parser.SUM,
+	accepted: "a counter, sum, sum by and sum without of it, rate, increase and irate of it over a range, in any nesting",
+	example:  "write the name of one counter, such as http_requests_total{code=~\"5..\"}",
+	bare:     "raw samples are read and increases computed from them",
+}
+
+func (w wanted) syntaxError(query string, err error) error {
 	var errs parser.ParseErrors
 	text, where := err.Error(), 1
 	if errors.As(err, &errs) && len(errs) > 0 {
 		text, where = errs[0].Err.Error(), int(errs[0].PositionRange.Start)+1
 	}
 	if strings.Contains(query, "{{") {
-		text += "; templates such as {{.window}} are not known: " + oneCounter
+		text += "; templates such as {{.window}} are not known: " + w.example
 	}
 	return fmt.Errorf("is no PromQL: column %d of the query: %s", where, text)
 }
 
 func column(n parser.Node) int { return int(n.PositionRange().Start) + 1 }
 
-// refused says why an expression is not the view of one counter.
-func refused(expr parser.Expr) error {
-	return fmt.Errorf("%s at column %d of the query cannot be reduced to one counter (%s); %s", nodeName(expr), column(expr), accepted, advice(expr))
+// refused says why an expression is not the view of one such metric.
+func (w wanted) refused(expr parser.Expr) error {
+	return fmt.Errorf("%s at column %d of the query cannot be reduced to one %s (accepted: %s); %s", nodeName(expr), column(expr), w.noun, w.accepted, w.advice(expr))
 }
 
 // nodeName names the outermost node of a refused expression in the words of its
@@ -55,9 +67,9 @@ func nodeName(expr parser.Expr) string {
 	return "the expression"
 }
 
-// advice says what to write instead of an expression: the one counter inside, if
-// there is one.
-func advice(expr parser.Expr) string {
+// advice says what to write instead of an expression: the one metric inside, if there
+// is one.
+func (w wanted) advice(expr parser.Expr) string {
 	var found []*parser.VectorSelector
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		if v, is := n.(*parser.VectorSelector); is {
@@ -66,20 +78,22 @@ func advice(expr parser.Expr) string {
 		return nil
 	})
 	switch {
+	case len(found) > 1 && !w.counts:
+		return w.example
 	case len(found) > 1:
 		return "write one counter here; the parts of a ratio are two queries, bad (or good) and total"
 	case len(found) == 0 || found[0].Name == "" || strings.Contains(found[0].Name, ":"):
-		return oneCounter
+		return w.example
 	}
 	bare := &parser.VectorSelector{Name: found[0].Name, LabelMatchers: found[0].LabelMatchers}
 	text := bare.String()
 	if len(text) > 500 {
-		return oneCounter
+		return w.example
 	}
-	if isBucket(found[0]) {
+	if w.noun == counter.noun && isBucket(found[0]) {
 		return fmt.Sprintf("count the requests that were fast enough instead: good is %s with le=\"...\", total is the same metric's _count", found[0].Name)
 	}
-	return fmt.Sprintf("write the bare counter, %s: raw samples are read and increases computed from them", text)
+	return fmt.Sprintf("write the bare %s, %s: %s", w.noun, text, w.bare)
 }
 
 // isBucket reports whether v selects all buckets of a classic histogram.

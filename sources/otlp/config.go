@@ -23,8 +23,9 @@ type Config struct {
 	// (12 KB with two hours of 15-second exports). Points of further series are
 	// dropped and counted.
 	MaxSeries int `yaml:"maxSeries" json:"maxSeries"`
-	// MaxSamples bounds it where senders export more often. Zero: 480 of each series,
-	// two hours of 15-second exports.
+	// MaxSamples bounds it where senders export more often, or histograms whose buckets
+	// are kept: these count as 5 to 15 samples each. Zero: 480 of each series, two hours
+	// of 15-second exports.
 	MaxSamples int `yaml:"maxSamples" json:"maxSamples"`
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/sources/replay"
 	"github.com/release-assay/assay/sources/sourcetest"
@@ -22,18 +23,21 @@ func TestConformance(t *testing.T) {
 				sourcetest.Run(t, sourcetest.Harness{
 					Open:         opener(door.send, pmetric.AggregationTemporalityCumulative),
 					ReportsFresh: true, ReportsStart: true, ReportsObserved: true,
+					Histograms: true, Exponential: true, Levels: true, Strata: true,
 				})
 			})
 			t.Run("cumulative without starts", func(t *testing.T) {
 				sourcetest.Run(t, sourcetest.Harness{
 					Open:         opener(door.send, pmetric.AggregationTemporalityCumulative),
 					ReportsFresh: true, ReportsObserved: true,
+					Histograms: true, Exponential: true, Levels: true, Strata: true,
 				})
 			})
 			t.Run("delta", func(t *testing.T) {
 				sourcetest.Run(t, sourcetest.Harness{
 					Open:         opener(door.send, pmetric.AggregationTemporalityDelta),
 					ReportsFresh: true, ReportsObserved: true, Deltas: true,
+					Histograms: true, Exponential: true, Levels: true, Strata: true,
 				})
 			})
 		})
@@ -43,6 +47,10 @@ func TestConformance(t *testing.T) {
 func opener(send sender, temporality pmetric.AggregationTemporality) func(*testing.T, replay.Recording) sources.Source {
 	return func(t *testing.T, rec replay.Recording) sources.Source {
 		source := running(t)
+		slow := analysis.Signal{Name: "duration", Source: "test", Unit: "s", Shape: analysis.ShapeDistribution, Histogram: &analysis.Selector{Metric: "shop.duration"}}
+		if err := source.Track([]analysis.Signal{slow}); err != nil {
+			t.Fatal(err)
+		}
 		send(t, source, requestsOf(rec, temporality))
 		return source
 	}

@@ -25,7 +25,7 @@ const (
 // used are dropped and counted; they are no error. md is not kept.
 func (s *Source) Consume(ctx context.Context, md pmetric.Metrics) (Outcome, error) {
 	var in intake
-	in.source = s
+	in.source, in.tracked = s, s.tracked.Load()
 	for _, rm := range md.ResourceMetrics().All() {
 		if err := ctx.Err(); err != nil {
 			s.counters.add(in.outcome)
@@ -42,6 +42,7 @@ func (s *Source) Consume(ctx context.Context, md pmetric.Metrics) (Outcome, erro
 // An intake is the work on one request: scratch memory and what became of it.
 type intake struct {
 	source  *Source
+	tracked *tracked
 	outcome Outcome
 
 	pairs       []attribute
@@ -99,7 +100,7 @@ func (in *intake) resource(rm pmetric.ResourceMetrics) (used bool) {
 	}
 	if in.window.newest >= in.window.trimNext {
 		// Rarely, so that trimming costs nothing per sample.
-		in.source.trim(in.window, in.window.newest-int64(in.source.cfg.Retention), *in.source.tracked.Load())
+		in.source.trim(in.window, in.window.newest-int64(in.source.cfg.Retention), in.tracked)
 		in.window.trimNext = in.window.newest + int64(lookback)
 	}
 	return true
@@ -119,12 +120,12 @@ func (in *intake) points(m pmetric.Metric) {
 	case pmetric.MetricTypeHistogram:
 		k := kindOf(m.Histogram().AggregationTemporality(), true)
 		for _, p := range m.Histogram().DataPoints().All() {
-			in.histogram(k, p, p.HasSum())
+			in.histogram(k, p, p.HasSum(), func() *buckets { return explicitBuckets(p) })
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		k := kindOf(m.ExponentialHistogram().AggregationTemporality(), true)
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			in.histogram(k, p, p.HasSum())
+			in.histogram(k, p, p.HasSum(), func() *buckets { return exponentialBuckets(p) })
 		}
 	default:
 		in.dropAll(m, DropUnsupported)
@@ -136,6 +137,8 @@ func kindOf(t pmetric.AggregationTemporality, monotonic bool) kind {
 	switch {
 	case t == pmetric.AggregationTemporalityUnspecified:
 		return 0
+	case !monotonic && t == pmetric.AggregationTemporalityDelta:
+		return change
 	case !monotonic:
 		return level
 	case t == pmetric.AggregationTemporalityDelta:
@@ -152,7 +155,7 @@ func (in *intake) number(k kind, p pmetric.NumberDataPoint) {
 	why := check(k, p.Timestamp(), p.Flags(), v)
 	if why == "" {
 		in.seriesKey(k, p.Attributes())
-		why = in.insert(k, analysis.FieldValue, sampleOf(p.Timestamp(), p.StartTimestamp(), v))
+		why = in.insert(k, analysis.FieldValue, sampleOf(p.Timestamp(), p.StartTimestamp(), v), nil)
 	}
 	in.became(why, p.Timestamp())
 }
@@ -180,15 +183,20 @@ type distribution interface {
 	Sum() float64
 }
 
-func (in *intake) histogram(k kind, p distribution, hasSum bool) {
+// histogram takes in a point; its buckets only where a tracked signal needs them.
+func (in *intake) histogram(k kind, p distribution, hasSum bool, read func() *buckets) {
 	why := check(k, p.Timestamp(), p.Flags(), float64(p.Count()))
 	if why == "" {
 		in.seriesKey(k, p.Attributes())
-		why = in.insert(k, analysis.FieldCount, sampleOf(p.Timestamp(), p.StartTimestamp(), float64(p.Count())))
+		var b *buckets
+		if in.tracked.histograms[in.metric] {
+			b = read()
+		}
+		why = in.insert(k, analysis.FieldCount, sampleOf(p.Timestamp(), p.StartTimestamp(), float64(p.Count())), b)
 		// The sum is extra: what is wrong with it does not spoil the count. A sum
 		// of negative observations may fall, then it is no counter.
 		if hasSum && check(k, p.Timestamp(), p.Flags(), p.Sum()) == "" {
-			in.missed(in.insert(k, analysis.FieldSum, sampleOf(p.Timestamp(), p.StartTimestamp(), p.Sum())), p.Timestamp())
+			in.missed(in.insert(k, analysis.FieldSum, sampleOf(p.Timestamp(), p.StartTimestamp(), p.Sum()), nil), p.Timestamp())
 		}
 	}
 	in.became(why, p.Timestamp())
@@ -205,7 +213,7 @@ func check(k kind, t pcommon.Timestamp, flags pmetric.DataPointFlags, v float64)
 		return DropNoTime
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return DropNotFinite
-	case v < 0 && k != level:
+	case v < 0 && k != level && k != change:
 		return DropNegative
 	}
 	return ""
@@ -229,28 +237,30 @@ func (in *intake) seriesKey(k kind, attributes pcommon.Map) {
 	in.key = appendKey(in.key, in.pairs)
 }
 
-// insert adds the sample to the series of in.key and the given field.
-func (in *intake) insert(k kind, field analysis.Field, p sample) Drop {
+// insert adds the sample to the series of in.key and the given field, with its
+// buckets if they are kept.
+func (in *intake) insert(k kind, field analysis.Field, p sample, b *buckets) Drop {
 	if len(in.key) > maxSeriesKey {
 		return DropTooLong
 	}
-	if in.source.samples.Add(1) > int64(in.source.cfg.MaxSamples) {
-		in.source.samples.Add(-1)
+	cost := int64(1 + b.cost())
+	if in.source.samples.Add(cost) > int64(in.source.cfg.MaxSamples) {
+		in.source.samples.Add(-cost)
 		return DropSampleLimit
 	}
-	why := in.insertWithin(k, field, p)
+	why := in.insertWithin(k, field, p, b)
 	if why != "" {
-		in.source.samples.Add(-1)
+		in.source.samples.Add(-cost)
 	}
 	return why
 }
 
 // insertWithin is insert where there is room for a sample.
-func (in *intake) insertWithin(k kind, field analysis.Field, p sample) Drop {
+func (in *intake) insertWithin(k kind, field analysis.Field, p sample, b *buckets) Drop {
 	in.key[1] = field[0]
 	s := in.window.series[string(in.key)]
 	if s != nil {
-		return in.window.insert(s, p)
+		return in.window.insert(s, p, b)
 	}
 	if in.source.series.Add(1) > int64(in.source.cfg.MaxSeries) {
 		in.source.series.Add(-1)
@@ -260,7 +270,7 @@ func (in *intake) insertWithin(k kind, field analysis.Field, p sample) Drop {
 	for i, a := range in.pairs {
 		s.attributes[i] = attribute{intern(a.name), intern(a.value)}
 	}
-	if why := in.window.insert(s, p); why != "" {
+	if why := in.window.insert(s, p, b); why != "" {
 		in.source.series.Add(-1)
 		return why
 	}

@@ -13,7 +13,8 @@
 //     Points of one export are one reading, hence get one instant (align.go).
 //  3. A question selects windows by resource attributes and series by metric and
 //     conditions: who plays which arm is decided when it is asked. Series become
-//     an [analysis.Target] (target.go), and [analysis.IncreaseOf] counts.
+//     an [analysis.Target] (target.go), and [analysis.IncreaseOf] counts. Strata are
+//     groups of one target's series (rows.go).
 //  4. Raw samples are kept for two hours. Before they go, the signals that a loaded
 //     objective names ([Source.Track]) are summed by minute and kept for a day.
 //  5. People ask what there is ([Source.Seen], [Source.Metric], [Source.Values]) before
@@ -28,11 +29,27 @@
 // ask only for folds that are closed.
 //
 // Counters are sums (cumulative or delta), and the counts and sums of histograms,
-// explicit or exponential. Gauges, and sums that may fall, are kept as signs of
-// life only. A pod whose metric is no counter is left out of the answer, with a
-// warning, so that it counts as missing and not as silent. So are all pods of a
-// service in a fold in which points of the metric were dropped (lost.go): a receiver
-// that is full loses errors first, since they come as new series.
+// explicit or exponential. Levels are gauges and cumulative sums that may fall; of one
+// that is sent as changes nothing is known but that its sender lives. A pod whose
+// metric is not what the signal needs is left out of the answer, with a warning, so
+// that it counts as missing and not as silent. So are all pods of a service in a fold
+// in which points of the metric were dropped (lost.go): a receiver that is full loses
+// errors first, since they come as new series.
+//
+// Histograms keep their buckets (buckets.go) where a loaded objective judges their
+// distribution; of others the count and the sum are enough. What lies above a bound is
+// told only where the bound is one between two buckets, to a part in a billion (grid.go):
+// nothing is interpolated. Exponential histograms of several scales, which SDKs lower
+// as they fill, have the bounds of the lowest. One with negative or uncounted
+// observations, NaN among them, or with impossible buckets, is counted and tells nothing
+// more.
+//
+// The memory of buckets is counted in samples of 24 bytes and so bounded by
+// Config.MaxSamples. By measurement (160 buckets, 10 requests a second, 15-second
+// exports), two hours of a series take 180 KB of exponential histograms and 55 KB of
+// explicit ones with 8 bounds; a day of minutes of a pod, all its series together,
+// 380 KB and 150 KB. Where three quarters are in use, minutes are kept without buckets:
+// the dispersion of the baseline is then learned from fewer of them.
 //
 // This package does not receive traces and logs yet (404), keeps nothing on disk
 // (what was pushed in the last seconds before a crash is lost and will be

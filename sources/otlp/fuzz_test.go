@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
+	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/fuzztest"
 )
 
@@ -57,6 +58,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(proto, false)
 	f.Add([]byte(`{"resourceMetrics":[{"resource":{"attributes":[{"key":"k","value":{"arrayValue":{"values":[{"kvlistValue":{"values":[]}}]}}}]}}]}`), true)
 	f.Add([]byte("\x0a\xff\xff\xff\xff\x0f"), false)
+	f.Add([]byte(`{"resourceMetrics":[{"resource":{},"scopeMetrics":[{"metrics":[{"name":"h","histogram":{"aggregationTemporality":1,"dataPoints":[{"timeUnixNano":"1000000000","startTimeUnixNano":"1","count":"3","explicitBounds":[0.5,1],"bucketCounts":["1","0","2"]}]}}]}]}]}`), true)
+	f.Add([]byte(`{"resourceMetrics":[{"resource":{},"scopeMetrics":[{"metrics":[{"name":"h","exponentialHistogram":{"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"1000000000","startTimeUnixNano":"1","count":"3","scale":3,"zeroCount":"1","zeroThreshold":0.001,"positive":{"offset":-2147483648,"bucketCounts":["0","2"]}},{"timeUnixNano":"2000000000","startTimeUnixNano":"1","count":"7","scale":2,"positive":{"offset":-4,"bucketCounts":["3","4"]}}]}}]}]}]}`), true)
+	slow := analysis.Signal{Name: "slow", Source: "otlp", Shape: analysis.ShapeDistribution, Histogram: &analysis.Selector{Metric: "h"}}
 	f.Fuzz(func(t *testing.T, body []byte, isJSON bool) {
 		if len(body) > 1<<20 {
 			return
@@ -74,6 +78,9 @@ func FuzzDecode(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := s.Track([]analysis.Signal{slow}); err != nil {
+				t.Fatal(err)
+			}
 			outcome, err := s.Consume(t.Context(), req.Metrics())
 			if err != nil {
 				t.Fatal(err)
@@ -88,8 +95,36 @@ func FuzzDecode(f *testing.F) {
 			if st := s.Stats(); st.Series > 100 || int(st.Accepted) != outcome.Accepted {
 				t.Fatalf("%+v", st)
 			}
+			checkPossible(t, s, slow)
 		})
 	})
+}
+
+// checkPossible asks what is held of a histogram in the first minute of 1970: whatever
+// was sent, no more lies above a bound than above a lower one, nor than there is.
+func checkPossible(t *testing.T, s *Source, slow analysis.Signal) {
+	start := instant(0)
+	end := start.Add(time.Minute)
+	answer, err := s.Rows(t.Context(), analysis.Query{Signal: slow, Fold: analysis.Fold{Start: start, End: end}, Bounds: []float64{0.25, 0.5, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range answer.Rows {
+		least := row.Exposure
+		for _, above := range row.Above {
+			if !(above >= 0 && above <= least) {
+				t.Fatalf("%+v", row)
+			}
+			least = above
+		}
+	}
+	h, err := s.Distribution(t.Context(), analysis.DistributionQuery{Signal: slow, From: start, To: end})
+	if err == nil {
+		err = h.Validate()
+	}
+	if err != nil {
+		t.Fatalf("%+v: %v", h, err)
+	}
 }
 
 // raw sends bytes as they are.

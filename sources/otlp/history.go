@@ -12,26 +12,37 @@ import (
 // not new. It is also how much raw telemetry is kept behind what was summed.
 const lookback = 10 * time.Minute
 
-// A minute is what a pod counted in the minute that begins at. 24 hours of them
-// take 35 KB for one pod and signal.
+// A minute is what a pod counted in the minute that begins at. 24 hours of them take
+// 46 KB for one pod and signal; of a distribution, the buckets are added (doc.go).
 type minute struct {
-	at            int64 // nanoseconds
-	bad, exposure float64
+	at            int64   // nanoseconds
+	bad, exposure float64 // of a level, bad is its newest value
+	buckets       *buckets
+}
+
+// tracked is what the loaded objectives ask about.
+type tracked struct {
+	selections map[string]*selection // by their keys
+	histograms map[string]bool       // metrics whose buckets are kept
 }
 
 // Track names the signals whose one-minute sums are kept when raw samples go:
-// those of all loaded objectives. It replaces the signals named before; sums of
-// signals that are no longer named are forgotten.
+// those of all loaded objectives. Of histograms, it says whose buckets are kept at
+// all. It replaces the signals named before; sums of signals that are no longer named
+// are forgotten.
 func (s *Source) Track(signals []analysis.Signal) error {
-	tracked := map[string]*selection{}
+	t := &tracked{selections: map[string]*selection{}, histograms: map[string]bool{}}
 	for _, signal := range signals {
 		sel, err := compile(signal)
 		if err != nil {
 			return err
 		}
-		tracked[sel.key] = sel
+		t.selections[sel.key] = sel
+		if sel.shape == analysis.ShapeDistribution {
+			t.histograms[sel.total.metric] = true
+		}
 	}
-	s.tracked.Store(&tracked)
+	s.tracked.Store(t)
 	return nil
 }
 
@@ -55,13 +66,30 @@ func (w *window) minuteSums(sel *selection, from, to int64) []minute {
 	var out []minute
 	const width = int64(time.Minute)
 	for at := max(from, minuteFrom(first-width)); at+width <= to && at < last; at += width {
-		fold := analysis.Fold{Start: instant(at), End: instant(at + width)}
-		inc, received, _ := increase(picked, fold, fold.Start.Add(-lookback), sel.good)
-		if received > 0 {
-			out = append(out, minute{at, inc.Bad, inc.Exposure})
+		if m, received := sel.sum(picked, at); received > 0 {
+			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// sum is what the picked series tell of the minute that begins at, and how many of
+// their readings lie in it.
+func (s *selection) sum(picked []counted, at int64) (m minute, received int) {
+	fold := analysis.Fold{Start: instant(at), End: instant(at + int64(time.Minute))}
+	m.at = at
+	var inc analysis.Increase
+	switch s.shape {
+	case analysis.ShapeLevel:
+		m.bad, received = s.newest(picked, fold)
+		return m, received
+	case analysis.ShapeDistribution:
+		inc, received, m.buckets = observed(picked, fold, fold.Start.Add(-lookback))
+	default:
+		inc, received, _ = increase(picked, fold, fold.Start.Add(-lookback), s.good)
+	}
+	m.bad, m.exposure = inc.Bad, inc.Exposure
+	return m, received
 }
 
 // minuteFrom returns the first whole minute at or after t.
@@ -91,20 +119,15 @@ func (w *window) history(sel *selection, from, to int64) (sums []minute) {
 }
 
 // trim sums the minutes that end at or before the horizon and forgets raw samples
-// older than that, except what the next minutes need to be counted from.
-func (w *window) trim(horizon int64, tracked map[string]*selection, historyRetention time.Duration) (removed int) {
+// older than that, except what the next minutes need to be counted from. Room is how
+// many samples' memory the buckets of the minutes may take; without it they are sums.
+func (w *window) trim(horizon int64, tracked *tracked, historyRetention time.Duration, room int) (removed int) {
 	horizon -= horizon % int64(time.Minute)
 	if horizon > w.summed {
 		// A sample of 1970 must not cost a loop over all minutes since.
 		from := max(w.summed, horizon-int64(historyRetention))
-		for key, sel := range tracked {
-			sums := w.minuteSums(sel, from, horizon)
-			if len(sums) > 0 {
-				if w.minutes == nil {
-					w.minutes = map[string][]minute{}
-				}
-				w.minutes[key] = append(w.minutes[key], sums...)
-			}
+		for key, sel := range tracked.selections {
+			w.keep(key, w.minuteSums(sel, from, horizon), room)
 		}
 		w.summed = horizon
 	}
@@ -113,7 +136,13 @@ func (w *window) trim(horizon int64, tracked map[string]*selection, historyReten
 		for n < len(sums) && sums[n].at < w.newest-int64(historyRetention) {
 			n++
 		}
-		if tracked[key] == nil || n == len(sums) {
+		if tracked.selections[key] == nil {
+			n = len(sums)
+		}
+		for _, m := range sums[:n] {
+			w.held -= m.buckets.cost()
+		}
+		if n == len(sums) {
 			delete(w.minutes, key)
 			continue
 		}
@@ -122,10 +151,30 @@ func (w *window) trim(horizon int64, tracked map[string]*selection, historyReten
 	return w.forget(horizon - int64(lookback))
 }
 
+// keep adds minutes to those of a tracked signal.
+func (w *window) keep(key string, sums []minute, room int) {
+	if len(sums) == 0 {
+		return
+	}
+	for i := range sums {
+		cost := sums[i].buckets.cost()
+		if w.held+cost > room {
+			sums[i].buckets, cost = nil, 0
+		}
+		w.held += cost
+	}
+	if w.minutes == nil {
+		w.minutes = map[string][]minute{}
+	}
+	w.minutes[key] = append(w.minutes[key], sums...)
+}
+
 // trim trims a window and counts what it holds no more.
-func (s *Source) trim(w *window, horizon int64, tracked map[string]*selection) {
+func (s *Source) trim(w *window, horizon int64, tracked *tracked) {
 	held := w.held
-	removed := w.trim(horizon, tracked, s.cfg.HistoryRetention)
+	// A quarter stays free for raw samples, which come first: they are judged.
+	room := held + s.cfg.MaxSamples - s.cfg.MaxSamples/4 - int(s.samples.Load())
+	removed := w.trim(horizon, tracked, s.cfg.HistoryRetention, room)
 	s.series.Add(-int64(removed))
 	s.samples.Add(int64(w.held - held))
 }
@@ -145,13 +194,13 @@ func (w *window) forget(t int64) (removed int) {
 		if n == len(s.samples) {
 			delete(w.series, key)
 			w.unlist(s)
-			w.held -= n
+			w.held -= s.costs(0, n)
 			removed++
 			continue
 		}
 		if n > 1 {
-			s.samples = slices.Delete(s.samples, 0, n-1)
-			w.held -= n - 1
+			w.held -= s.costs(0, n-1)
+			s.drop(n - 1)
 		}
 	}
 	return removed
@@ -171,7 +220,7 @@ func (w *window) unlist(s *series) {
 // resource whose newest sample lies more than a day after now has a broken clock
 // and is forgotten, too. Resources that still send are trimmed as they send.
 func (s *Source) Evict(now time.Time) {
-	tracked := *s.tracked.Load()
+	tracked := s.tracked.Load()
 	var names []string
 	for _, svc := range s.allServices() {
 		names = append(names, svc.name)
@@ -195,20 +244,37 @@ func (s *Source) Evict(now time.Time) {
 	s.forgetServices(names...)
 }
 
-// byMinute adds up the sums of pods that have several windows, and sorts them.
-func byMinute(sums []analysis.MinuteSum) []analysis.MinuteSum {
+// byMinute adds up the sums of pods that have several windows, as sources.AddUp does,
+// and sorts them. Mean says that levels are averaged.
+func byMinute(sums []analysis.MinuteSum, mean bool) []analysis.MinuteSum {
 	order := func(a, b analysis.MinuteSum) int {
 		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Pod, b.Pod))
 	}
 	slices.SortStableFunc(sums, order)
 	var out []analysis.MinuteSum
+	levels := 1. // in the last of out
 	for _, sum := range sums {
-		if n := len(out); n > 0 && order(out[n-1], sum) == 0 {
-			out[n-1].Bad += sum.Bad
-			out[n-1].Exposure += sum.Exposure
+		n := len(out)
+		if n == 0 || order(out[n-1], sum) != 0 {
+			out, levels = append(out, sum), 1
 			continue
 		}
-		out = append(out, sum)
+		last := &out[n-1]
+		last.Bad += sum.Bad
+		last.Exposure += sum.Exposure
+		if mean {
+			last.Level = (last.Level*levels + sum.Level) / (levels + 1)
+			levels++
+		} else {
+			last.Level += sum.Level
+		}
+		if len(last.Above) != len(sum.Above) { // one of them does not tell
+			last.Above = nil
+			continue
+		}
+		for i, more := range sum.Above {
+			last.Above[i] += more
+		}
 	}
 	return out
 }

@@ -105,7 +105,7 @@ func minutesOf(t *testing.T, source sources.Source, q analysis.HistoryQuery) []a
 
 func firstDifference(got, want []analysis.MinuteSum) string {
 	for i := range min(len(got), len(want)) {
-		if got[i] != want[i] {
+		if !reflect.DeepEqual(got[i], want[i]) {
 			return fmt.Sprintf("%+v, want %+v", got[i], want[i])
 		}
 	}
@@ -130,7 +130,7 @@ func TestSignalsThatAreNotTracked(t *testing.T) {
 		all[sum.Pod+sum.Minute.String()] = sum
 	}
 	for _, sum := range got {
-		if want := all[sum.Pod+sum.Minute.String()]; sum != want {
+		if want := all[sum.Pod+sum.Minute.String()]; !reflect.DeepEqual(sum, want) {
 			t.Errorf("got %+v, want %+v", sum, want)
 		}
 	}

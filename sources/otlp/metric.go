@@ -73,7 +73,7 @@ func (s *Source) Values(ctx context.Context, metric, attribute string, from, to 
 // Config.Retention.
 func (s *Source) Tracks(signal analysis.Signal) bool {
 	sel, err := compile(signal)
-	return err == nil && (*s.tracked.Load())[sel.key] != nil
+	return err == nil && s.tracked.Load().selections[sel.key] != nil
 }
 
 // near returns the names of held metrics that come nearest to one that is not there.
@@ -102,7 +102,7 @@ func (s *series) sentIn(from, to time.Time) bool {
 // typeName is what people call the kind of metric that the series is of.
 func (s *series) typeName() string {
 	switch {
-	case s.kind == level:
+	case s.kind == level || s.kind == change:
 		return "gauge"
 	case s.field == analysis.FieldValue:
 		return "counter"

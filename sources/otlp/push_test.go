@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"testing"
@@ -35,6 +36,9 @@ func requestsOf(rec replay.Recording, temporality pmetric.AggregationTemporality
 			for _, sample := range s.Samples {
 				readings = append(readings, reading{sample.T.UnixNano(), i})
 			}
+			for _, h := range s.Histograms {
+				readings = append(readings, reading{h.T.UnixNano(), i})
+			}
 		}
 	}
 	slices.SortFunc(readings, func(a, b reading) int {
@@ -60,32 +64,101 @@ func export(md pmetric.Metrics, pod replay.Pod, at time.Time, temporality pmetri
 	rm := md.ResourceMetrics().AppendEmpty()
 	putAll(rm.Resource().Attributes(), pod.Attributes)
 	metrics := rm.ScopeMetrics().AppendEmpty().Metrics()
+	started := func(p interface{ SetStartTimestamp(pcommon.Timestamp) }) {
+		for _, start := range pod.Starts {
+			if !start.After(at) {
+				p.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
+			}
+		}
+	}
 	for _, s := range pod.Series {
+		if i := slices.IndexFunc(s.Histograms, func(h replay.HistogramSample) bool { return h.T.Equal(at) }); i >= 0 {
+			exportHistogram(metrics.AppendEmpty(), s, i, temporality, started)
+		}
 		i := slices.IndexFunc(s.Samples, func(sample analysis.Sample) bool { return sample.T.Equal(at) })
 		if i < 0 {
 			continue
 		}
 		m := metrics.AppendEmpty()
 		m.SetName(s.Metric)
-		sum := m.SetEmptySum()
-		sum.SetIsMonotonic(true)
-		sum.SetAggregationTemporality(temporality)
-		p := sum.DataPoints().AppendEmpty()
+		value := s.Samples[i].V
+		var p pmetric.NumberDataPoint
+		if s.Gauge {
+			p = m.SetEmptyGauge().DataPoints().AppendEmpty()
+		} else {
+			sum := m.SetEmptySum()
+			sum.SetIsMonotonic(true)
+			sum.SetAggregationTemporality(temporality)
+			p = sum.DataPoints().AppendEmpty()
+			started(p)
+			if temporality == pmetric.AggregationTemporalityDelta && i > 0 {
+				if before := s.Samples[i-1].V; before <= value {
+					value -= before
+				}
+				p.SetStartTimestamp(pcommon.NewTimestampFromTime(s.Samples[i-1].T))
+			}
+		}
 		putAll(p.Attributes(), s.Attributes)
 		p.SetTimestamp(pcommon.NewTimestampFromTime(at))
-		value := s.Samples[i].V
-		for _, start := range pod.Starts {
-			if !start.After(at) {
-				p.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
-			}
-		}
-		if temporality == pmetric.AggregationTemporalityDelta && i > 0 {
-			if before := s.Samples[i-1].V; before <= value {
-				value -= before
-			}
-			p.SetStartTimestamp(pcommon.NewTimestampFromTime(s.Samples[i-1].T))
-		}
 		p.SetDoubleValue(value)
+	}
+}
+
+// exportHistogram is what a series of histograms exports at its i-th reading.
+func exportHistogram(m pmetric.Metric, s replay.Series, i int, temporality pmetric.AggregationTemporality, started func(interface{ SetStartTimestamp(pcommon.Timestamp) })) {
+	h := s.Histograms[i]
+	r := h.Reading(h.T)
+	if temporality == pmetric.AggregationTemporalityDelta && i > 0 {
+		before := s.Histograms[i-1]
+		r, _ = r.Since(before.Reading(before.T))
+		started = func(p interface{ SetStartTimestamp(pcommon.Timestamp) }) {
+			p.SetStartTimestamp(pcommon.NewTimestampFromTime(before.T))
+		}
+	}
+	m.SetName(s.Metric)
+	if h.Schema != nil {
+		data := m.SetEmptyExponentialHistogram()
+		data.SetAggregationTemporality(temporality)
+		p := data.DataPoints().AppendEmpty()
+		started(p)
+		putAll(p.Attributes(), s.Attributes)
+		p.SetTimestamp(pcommon.NewTimestampFromTime(h.T))
+		exponentialReading(p, r, *h.Schema)
+		return
+	}
+	data := m.SetEmptyHistogram()
+	data.SetAggregationTemporality(temporality)
+	p := data.DataPoints().AppendEmpty()
+	started(p)
+	putAll(p.Attributes(), s.Attributes)
+	p.SetTimestamp(pcommon.NewTimestampFromTime(h.T))
+	p.SetCount(uint64(r.Count))
+	for _, b := range r.Buckets {
+		p.BucketCounts().Append(uint64(b.Count))
+	}
+	p.ExplicitBounds().FromRaw(h.Bounds)
+}
+
+func exponentialReading(p pmetric.ExponentialHistogramDataPoint, r analysis.Reading, schema int) {
+	p.SetCount(uint64(r.Count))
+	p.SetScale(int32(schema))
+	next := math.MinInt
+	for _, b := range r.Buckets {
+		if b.Lower <= 0 {
+			p.SetZeroThreshold(b.Upper)
+			p.SetZeroCount(uint64(b.Count))
+			continue
+		}
+		index := int(math.Round(math.Ldexp(math.Log2(b.Lower), schema)))
+		if next == math.MinInt {
+			next = index
+			p.Positive().SetOffset(int32(index))
+		}
+		for ; next < index; next++ {
+			p.Positive().BucketCounts().Append(0)
+		}
+		p.Positive().BucketCounts().Append(uint64(b.Count))
+		next++
 	}
 }
 

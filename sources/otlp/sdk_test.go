@@ -2,6 +2,7 @@ package otlp_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,6 +50,10 @@ func TestOpenTelemetrySDK(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			source := running(t)
+			slow := analysis.Signal{Name: "slow", Source: "otlp", Unit: "s", Shape: analysis.ShapeDistribution, Histogram: &analysis.Selector{Metric: "app.duration"}}
+			if err := source.Track([]analysis.Signal{slow}); err != nil {
+				t.Fatal(err)
+			}
 			exporter, err := test.exporter(t.Context(), source)
 			if err != nil {
 				t.Fatal(err)
@@ -66,7 +71,7 @@ func TestOpenTelemetrySDK(t *testing.T) {
 			row := func(signal analysis.Signal, version string, fold analysis.Fold) analysis.Row {
 				t.Helper()
 				answer := answerTo(t, source, analysis.Query{
-					Signal: signal, Fold: fold, Since: begun.Add(-time.Minute),
+					Signal: signal, Fold: fold, Since: begun.Add(-time.Minute), Bounds: sdkBounds[1:4],
 					Matches: []analysis.Match{{Name: analysis.AttrService, Values: []string{"checkout"}}, {Name: analysis.AttrVersion, Values: []string{version}}},
 				})
 				if len(answer.Rows) != 1 || len(answer.Warnings) != 0 {
@@ -97,6 +102,24 @@ func TestOpenTelemetrySDK(t *testing.T) {
 					t.Errorf("%s: the pod started at %v, want between %v and %v", name, newcomer.PodStart, begun, middle)
 				}
 			}
+			for name, c := range map[string]struct {
+				version string
+				fold    analysis.Fold
+				want    []float64
+			}{
+				"first":  {"1.0", analysis.Fold{Start: begun.Add(-time.Second), End: middle}, []float64{90, 77, 52}},
+				"second": {"1.0", analysis.Fold{Start: middle, End: end}, []float64{37, 24, 0}},
+				"canary": {"2.0", analysis.Fold{Start: middle, End: end}, []float64{12, 0, 0}},
+			} {
+				got := row(slow, c.version, c.fold)
+				if above := got.CountedAbove(analysis.Canary, begun); !slices.Equal(above, c.want) {
+					t.Errorf("%s: above %v: %v (%+v), want %v", name, sdkBounds[1:4], above, got, c.want)
+				}
+			}
+			memory := analysis.Signal{Name: "memory", Source: "otlp", Unit: "By", Shape: analysis.ShapeLevel, Gauge: &analysis.Selector{Metric: "app.memory"}}
+			if got := row(memory, "1.0", analysis.Fold{Start: middle, End: end}); got.Level != 1000+100+3+50+7+2 || got.Received == 0 {
+				t.Errorf("memory: %+v", got)
+			}
 			stats := source.Stats()
 			if stats.Accepted == 0 || stats.Late != 0 || stats.Dropped[otlp.DropUnsupported] != 0 || stats.Services != 1 || stats.Resources != 2 {
 				t.Errorf("got %+v, want everything kept of two resources", stats)
@@ -110,7 +133,12 @@ type app struct {
 	provider *sdkmetric.MeterProvider
 	requests metric.Int64Counter
 	duration metric.Float64Histogram
+	memory   metric.Int64Gauge
+	used     *int64
 }
+
+// sdkBounds are those of the explicit histograms. Exponential ones have them too.
+var sdkBounds = []float64{0, 0.125, 0.25, 0.5, 1}
 
 func newApp(t *testing.T, exporter sdkmetric.Exporter, version string) app {
 	t.Helper()
@@ -127,11 +155,16 @@ func newApp(t *testing.T, exporter sdkmetric.Exporter, version string) app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	duration, err := meter.Float64Histogram("app.duration", metric.WithUnit("s"))
+	duration, err := meter.Float64Histogram("app.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(sdkBounds...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return app{provider, requests, duration}
+	memory, err := meter.Int64Gauge("app.memory", metric.WithUnit("By"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := int64(1000)
+	return app{provider, requests, duration, memory, &used}
 }
 
 // serve answers requests, ok of them well, and exports.
@@ -146,6 +179,8 @@ func (a app) serve(t *testing.T, ok, failed int) {
 		a.requests.Add(t.Context(), 1, set)
 		a.duration.Record(t.Context(), 0.01*float64(i), set)
 	}
+	*a.used += int64(ok + failed)
+	a.memory.Record(t.Context(), *a.used)
 	if err := a.provider.ForceFlush(t.Context()); err != nil {
 		t.Fatal(err)
 	}

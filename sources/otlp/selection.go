@@ -12,9 +12,12 @@ import (
 // A selection is a signal made ready to pick series. Conditions are on attributes
 // of data points; one that a point does not carry has the value "".
 type selection struct {
-	key          string // the same for signals that select the same series
+	key   string // the same for signals that select the same series
+	shape analysis.Shape
+	// Of a ratio; of a distribution or a level both are its one metric.
 	event, total selector
 	good         bool
+	mean         bool // of a level: a pod's series are averaged, not added up
 }
 
 type selector struct {
@@ -26,6 +29,12 @@ type selector struct {
 func compile(signal analysis.Signal) (*selection, error) {
 	if err := signal.Validate(); err != nil {
 		return nil, err
+	}
+	switch signal.Shape {
+	case analysis.ShapeDistribution:
+		return compileOne(signal, signal.Histogram, analysis.FieldCount)
+	case analysis.ShapeLevel:
+		return compileOne(signal, signal.Gauge, analysis.FieldValue)
 	}
 	event, kind := signal.Bad, "bad"
 	if signal.Good != nil {
@@ -39,7 +48,33 @@ func compile(signal analysis.Signal) (*selection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signal %q: total: %w", signal.Name, err)
 	}
-	return &selection{key: kind + " " + e.String() + " / " + t.String(), event: e, total: t, good: signal.Good != nil}, nil
+	return &selection{key: kind + " " + e.String() + " / " + t.String(), shape: signal.Shape, event: e, total: t, good: signal.Good != nil}, nil
+}
+
+// compileOne compiles a signal of one metric, whose samples are in the given field.
+func compileOne(signal analysis.Signal, metric *analysis.Selector, field analysis.Field) (*selection, error) {
+	sel, err := compileSelector(analysis.Selector{Metric: metric.Metric, Field: field, Conditions: metric.Conditions})
+	if err == nil && metric.Field != "" && metric.Field != field {
+		err = fmt.Errorf("field %q is no part of a %s (legal: %s, or none)", metric.Field, signal.Shape, field)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("signal %q: %w", signal.Name, err)
+	}
+	s := &selection{shape: signal.Shape, event: sel, total: sel, mean: signal.Shape == analysis.ShapeLevel && !signal.Adds()}
+	s.key = s.String()
+	return s, nil
+}
+
+// String says what is selected, for a signal of one metric.
+func (s *selection) String() string {
+	what := "histogram " + s.total.metric
+	if s.shape == analysis.ShapeLevel {
+		what = "level " + s.total.metric
+		if s.mean {
+			what = "mean " + what
+		}
+	}
+	return what + strings.TrimPrefix(s.total.String(), s.total.metric+"."+string(s.total.field))
 }
 
 func compileSelector(s analysis.Selector) (selector, error) {
@@ -127,20 +162,16 @@ type counted struct {
 }
 
 // pick returns the window's series of the signal. odd is not empty if the window
-// has the metric, but not as a counter of the wanted field: what such a pod counts
-// cannot be known, which is not the same as nothing.
+// has the metric, but not as the signal needs it: what such a pod counts cannot be
+// known, which is not the same as nothing.
 func (s *selection) pick(w *window) (picked []counted, odd string) {
 	pick := func(sel selector, event bool) {
 		candidates := w.byMetric[sel.metric]
 		wrong := ""
 		found := len(candidates) == 0
 		for _, candidate := range candidates {
-			switch {
-			case candidate.kind == level:
-				wrong = "a gauge or a sum that may fall"
-				continue
-			case candidate.field != sel.field:
-				wrong = "a metric without the field " + string(sel.field)
+			if why := s.unlike(candidate, sel.field); why != "" {
+				wrong = why
 				continue
 			}
 			found = true
@@ -149,12 +180,39 @@ func (s *selection) pick(w *window) (picked []counted, odd string) {
 			}
 		}
 		if !found {
-			odd = sel.metric + " is " + wrong + ", not a counter"
+			odd = sel.metric + " is " + wrong + ", not a " + s.wanted()
 		}
 	}
-	pick(s.event, true)
+	if s.shape == analysis.ShapeRatio {
+		pick(s.event, true)
+	}
 	pick(s.total, false)
 	return picked, odd
+}
+
+// unlike says what a series is, if it is not what the signal needs.
+func (s *selection) unlike(candidate *series, field analysis.Field) string {
+	switch {
+	case candidate.kind == change:
+		return "a sum that may fall, sent as changes"
+	case candidate.kind == level && s.shape != analysis.ShapeLevel:
+		return "a gauge or a sum that may fall"
+	case candidate.kind != level && s.shape == analysis.ShapeLevel:
+		return "a " + candidate.typeName()
+	case candidate.field != field:
+		return "a metric without the field " + string(field)
+	}
+	return ""
+}
+
+func (s *selection) wanted() string {
+	switch s.shape {
+	case analysis.ShapeDistribution:
+		return "histogram"
+	case analysis.ShapeLevel:
+		return "gauge"
+	}
+	return "counter"
 }
 
 func include(picked []counted, s *series, event bool) []counted {
@@ -173,13 +231,19 @@ func include(picked []counted, s *series, event bool) []counted {
 
 // render says what is asked, for people; times are left out because they alone
 // differ from fold to fold.
-func render(sel *selection, matches []analysis.Match) []string {
+func render(sel *selection, q analysis.Query) []string {
 	var where strings.Builder
-	for _, m := range matches {
+	for i, bound := range q.Bounds {
+		where.WriteString([]string{" above ", ", "}[min(i, 1)] + strconv.FormatFloat(bound, 'g', -1, 64))
+	}
+	for _, m := range q.Matches {
 		where.WriteString(" where " + m.Name + " in")
 		for _, v := range m.Values {
 			where.WriteString(" " + strconv.Quote(v))
 		}
+	}
+	if sel.shape != analysis.ShapeRatio {
+		return []string{sel.String() + where.String()}
 	}
 	event := "bad "
 	if sel.good {

@@ -24,7 +24,7 @@ type Source struct {
 	services map[string]*service
 
 	asked   asked
-	tracked atomic.Pointer[map[string]*selection]
+	tracked atomic.Pointer[tracked]
 
 	counters counters
 	series   atomic.Int64
@@ -44,7 +44,7 @@ func New(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{cfg: cfg.withDefaults(), services: map[string]*service{}}
-	s.tracked.Store(&map[string]*selection{})
+	s.tracked.Store(&tracked{})
 	return s, nil
 }
 
@@ -54,7 +54,7 @@ func (s *Source) Render(q analysis.Query) []string {
 	if err != nil {
 		return nil
 	}
-	return render(sel, q.Matches)
+	return render(sel, q)
 }
 
 // Rows implements sources.Source. It may be asked for closed folds only: what
@@ -71,7 +71,7 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 	// Resources that appear from here on know that the fold was answered.
 	s.asked.add(q.Matches, end)
 
-	answer := analysis.Answer{Rendered: render(sel, q.Matches)}
+	answer := analysis.Answer{Rendered: render(sel, q)}
 	var rows []analysis.Row
 	err = s.each(ctx, "rows", q.Matches, func(w *window, values []string) {
 		w.answered = max(w.answered, end)
@@ -88,21 +88,22 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 			answer.Warnings = append(answer.Warnings, fmt.Sprintf("pod %s left out: %s", w.pod, odd))
 			return
 		}
-		row := analysis.Row{Values: values, Observed: observe(w, q.Observe), Pod: w.pod}
-		row.Increase, row.Received, row.PodStart = increase(picked, q.Fold, q.Since, sel.good)
-		row.Fresh = w.freshIn(q.Fold, picked)
-		if row.Received == 0 && !row.Fresh {
-			return
+		found, why := sel.rows(w, picked, q)
+		if why != "" {
+			answer.Warnings = append(answer.Warnings, fmt.Sprintf("pod %s%s", w.pod, why))
 		}
-		if w.pod == "" {
-			answer.Warnings = append(answer.Warnings, "some telemetry has neither "+analysis.AttrPod+" nor "+analysis.AttrInstance+": its pods cannot be told apart")
+		for _, row := range found {
+			row.Values, row.Observed, row.Pod = values, observe(w, q.Observe), w.pod
+			if w.pod == "" {
+				answer.Warnings = append(answer.Warnings, "some telemetry has neither "+analysis.AttrPod+" nor "+analysis.AttrInstance+": its pods cannot be told apart")
+			}
+			rows = append(rows, row)
 		}
-		rows = append(rows, row)
 	})
 	if err != nil {
 		return analysis.Answer{}, err
 	}
-	answer.Rows = sources.AddUp(rows)
+	answer.Rows = sources.AddUp(rows, q.Signal)
 	slices.Sort(answer.Warnings)
 	answer.Warnings = slices.Compact(answer.Warnings)
 	return answer, nil
@@ -147,16 +148,27 @@ func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analys
 		return nil, err
 	}
 	from, to := minuteFrom(q.From.UnixNano()), q.To.UnixNano()
+	var g *grid
+	if sel.shape == analysis.ShapeDistribution && len(q.Bounds) > 0 {
+		g = bounded(q.Bounds)
+	}
 	var sums []analysis.MinuteSum
 	err = s.each(ctx, "history", q.Matches, func(w *window, _ []string) {
 		for _, m := range w.history(sel, from, to) {
-			sums = append(sums, analysis.MinuteSum{Minute: instant(m.at), Pod: w.pod, Bad: m.bad, Exposure: m.exposure})
+			sum := analysis.MinuteSum{Minute: instant(m.at), Pod: w.pod, Bad: m.bad, Exposure: m.exposure}
+			switch {
+			case sel.shape == analysis.ShapeLevel:
+				sum.Bad, sum.Level = 0, m.bad
+			case g != nil:
+				sum.Above = g.above(m.buckets)
+			}
+			sums = append(sums, sum)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	return byMinute(sums), nil
+	return byMinute(sums, sel.mean), nil
 }
 
 // Seen implements sources.Source. It knows raw samples only (Config.Retention).
@@ -174,7 +186,7 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 	fold := analysis.Fold{Start: q.From, End: q.To}
 	err = s.each(ctx, "seen", matches, func(w *window, _ []string) {
 		picked, _ := sel.pick(w)
-		inc, received, _ := increase(picked, fold, q.From.Add(-lookback), sel.good)
+		exposure, received := sel.exposure(picked, fold)
 		if received == 0 {
 			return
 		}
@@ -182,7 +194,7 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 		if pods[r] == nil {
 			pods[r] = map[string]bool{}
 		}
-		exposures[r] += inc.Exposure
+		exposures[r] += exposure
 		pods[r][w.pod] = true
 	})
 	if err != nil {

@@ -12,26 +12,50 @@ import (
 // also returns when their counters began, as told by the newest reading (zero:
 // unknown), and how many readings lay inside the fold.
 func increase(picked []counted, fold analysis.Fold, since time.Time, good bool) (inc analysis.Increase, received int, start time.Time) {
-	start0, end, since0 := fold.Start.UnixNano(), fold.End.UnixNano(), nanos(since)
-	cuts := cut(picked, start0, end, since0, false)
-	if len(cuts) == 0 {
-		return analysis.Increase{}, 0, time.Time{}
+	s := stretchOf(picked, fold, since)
+	inc, received = analysis.IncreaseOf(s.target(nil), fold, good)
+	return inc, received, newestStart(s.cuts)
+}
+
+// A stretch is what one fold needs of the series of one target.
+type stretch struct {
+	fold  analysis.Fold
+	cuts  []portion
+	exact bool
+}
+
+func stretchOf(picked []counted, fold analysis.Fold, since time.Time) stretch {
+	start, end, since0 := fold.Start.UnixNano(), fold.End.UnixNano(), nanos(since)
+	s := stretch{fold: fold, cuts: cut(picked, start, end, since0, false)}
+	s.exact = exact(s.cuts)
+	if !s.exact {
+		s.cuts = cut(picked, start, end, since0, true)
 	}
-	exact := exact(cuts)
-	if !exact {
-		cuts = cut(picked, start0, end, since0, true)
+	return s
+}
+
+// target is the stretch as analysis.IncreaseOf counts it, histograms above the bounds
+// of g if that is not nil.
+func (s stretch) target(g *grid) analysis.Target {
+	if len(s.cuts) == 0 {
+		return analysis.Target{}
 	}
-	target := analysis.Target{Starts: starts(cuts, start0)}
-	if !exact {
-		target.Starts = append(target.Starts, restarts(cuts)...)
+	start := s.fold.Start.UnixNano()
+	target := analysis.Target{Starts: starts(s.cuts, start)}
+	if !s.exact {
+		target.Starts = append(target.Starts, restarts(s.cuts)...)
+		target.Starts = append(target.Starts, falls(s.cuts)...)
 		slices.SortFunc(target.Starts, time.Time.Compare)
 	}
-	reference, whole := deltaReference(cuts, start0)
-	for _, c := range cuts {
-		target.Series = append(target.Series, c.counter(exact, reference, whole))
+	reference, whole := deltaReference(s.cuts, start)
+	for _, c := range s.cuts {
+		series := c.counter(s.exact, reference, whole)
+		if g != nil {
+			series.Above = c.above(g, s.exact, start, len(series.Samples) > len(c.samples))
+		}
+		target.Series = append(target.Series, series)
 	}
-	inc, received = analysis.IncreaseOf(target, fold, good)
-	return inc, received, newestStart(cuts)
+	return target
 }
 
 // nanos is since in nanoseconds; the zero time means: forever.
@@ -46,6 +70,7 @@ func nanos(since time.Time) int64 {
 type portion struct {
 	counted
 	samples []sample
+	buckets []*buckets // of the samples; nil: none are kept
 }
 
 // cut takes from each series what matters to the fold and was known at its end to
@@ -74,7 +99,11 @@ func cut(picked []counted, start, end, since int64, whole bool) []portion {
 			from = max(0, from-1)
 		}
 		if from < to {
-			cuts = append(cuts, portion{c, c.samples[from:to]})
+			part := portion{counted: c, samples: c.samples[from:to]}
+			if c.buckets != nil {
+				part.buckets = c.buckets[from:to]
+			}
+			cuts = append(cuts, part)
 		}
 	}
 	return cuts
@@ -96,7 +125,7 @@ func exact(cuts []portion) bool {
 			if s.start == 0 {
 				return false
 			}
-			if i > 0 && s.v < c.samples[i-1].v && !restarted(c.samples[i-1], s) {
+			if i > 0 && !restarted(c.samples[i-1], s) && (s.v < c.samples[i-1].v || c.fellAt(i)) {
 				return false
 			}
 		}

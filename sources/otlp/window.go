@@ -15,6 +15,7 @@ const (
 	cumulative kind = 'c' // the count since start
 	delta      kind = 'd' // the count between start and t
 	level      kind = 'l' // a gauge, or a sum that may fall: no counter
+	change     kind = 'u' // by how much a sum that may fall did since start: neither
 )
 
 // A sample is one data point. Times are nanoseconds since the epoch; a start of 0
@@ -33,6 +34,37 @@ type series struct {
 	field      analysis.Field
 	attributes []attribute // sorted by name
 	samples    []sample    // ascending in t, no two alike
+	buckets    []*buckets  // of the samples of a histogram's count, nil where not kept; nil: none are
+}
+
+// costs is how many samples' memory the samples from i to j take.
+func (s *series) costs(i, j int) int {
+	n := j - i
+	if s.buckets != nil {
+		for _, b := range s.buckets[i:j] {
+			n += b.cost()
+		}
+	}
+	return n
+}
+
+// add inserts a sample before the n-th.
+func (s *series) add(n int, p sample, b *buckets) {
+	if b != nil && s.buckets == nil {
+		s.buckets = make([]*buckets, len(s.samples), len(s.samples)+1)
+	}
+	s.samples = slices.Insert(s.samples, n, p)
+	if s.buckets != nil {
+		s.buckets = slices.Insert(s.buckets, n, b)
+	}
+}
+
+// drop removes the first n samples.
+func (s *series) drop(n int) {
+	s.samples = slices.Delete(s.samples, 0, n)
+	if s.buckets != nil {
+		s.buckets = slices.Delete(s.buckets, 0, n)
+	}
 }
 
 func (s *series) attribute(name string) string {
@@ -86,7 +118,7 @@ type window struct {
 	byMetric map[string][]*series
 	lost     losses // of its service
 
-	held     int      // raw samples, of all series
+	held     int      // raw samples of all series, and what buckets cost in samples
 	instants instants // of the newest readings
 	newest   int64    // time of the newest sample
 
@@ -144,8 +176,9 @@ func (w *window) closed() int64 { return max(w.answered, w.summed, w.trimmed) }
 // wrong order would do for hours.
 const maxBehind = 1024
 
-// insert adds a sample to a series of the window and says why it did not.
-func (w *window) insert(s *series, p sample) Drop {
+// insert adds a sample to a series of the window, with its buckets if they are kept,
+// and says why it did not.
+func (w *window) insert(s *series, p sample, b *buckets) Drop {
 	if !w.align(s, &p) {
 		return DropDuplicate
 	}
@@ -156,8 +189,8 @@ func (w *window) insert(s *series, p sample) Drop {
 	if p.t <= w.closed() || len(s.samples)-n > maxBehind {
 		return DropLate
 	}
-	s.samples = slices.Insert(s.samples, n, p)
-	w.held++
+	s.add(n, p, b)
+	w.held += 1 + b.cost()
 	w.newest = max(w.newest, p.t)
 	return ""
 }

@@ -2,18 +2,25 @@
 // HTTP API: Prometheus, Mimir, Thanos, VictoriaMetrics.
 //
 // The server is asked for samples and for nothing else. A selector of the user,
-// with the matchers of a question bound to it (selector.go), is sent as an instant
-// query of a range selector, `http_requests_total{service_name="checkout"}[6m]`,
-// which returns the raw samples as they were scraped. Deltas, resets, first
-// samples and coverage are ours (rows.go): `rate` and `increase` would extrapolate,
-// would treat each series alone, and differ between products. Only history
-// (history.go) and the list of releases (seen.go) read one sample a step, because
-// a day of raw samples would be too much.
+// with the matchers of a question bound to it (question.go, selector.go), is sent as
+// an instant query of a range selector,
+// `http_requests_total{service_name="checkout"}[6m]`, which returns the raw samples
+// as they were scraped. Deltas, resets, first samples and coverage are ours (rows.go,
+// fold.go, count.go): `rate` and `increase` would extrapolate, would treat each series
+// alone, and differ between products. Only history (history.go, chronicle.go), the
+// distribution before a deployment (distribution.go) and the list of releases
+// (seen.go) read one sample a step, because a day of raw samples would be too much.
+//
+// A histogram is named as its targets name it: the classic series _bucket, _count and
+// _sum and the native histogram of that name are asked for at once (histogram.go), all
+// buckets of them, because which are compared is the plan's business and not the
+// server's. A gauge is the newest of its samples in a fold.
 //
 // A target is what is scraped at once: one pod and one instance and job. Resets
-// hold for all series of a target, and a row is the sum of a pod's targets. When a
-// target began to count, and whether its pod is alive, is read from
-// process_start_time_seconds, where the cohort's labels are on it (starts.go).
+// hold for all series of a target, whatever stratum they count for, and a row is the
+// sum of a pod's targets. When a target began to count, and whether its pod is alive,
+// is read from process_start_time_seconds, where the cohort's labels are on it
+// (starts.go).
 //
 // Two things are for people who write names down and not for the line: what the
 // server has of a service under whatever names (catalogue.go), and what it knows of
@@ -31,10 +38,10 @@
 //     data.
 //   - Rejected: any other 4xx, so also every limit of the server, a redirect to
 //     another host, and questions that cannot be put to Prometheus.
-//   - Malformed: JSON that is no range of counter samples, or more of it than the
-//     limits admit.
+//   - Malformed: JSON that is no range of samples as the signal has them, or more of
+//     it than the limits admit.
 //
-// The package does not evaluate expressions, does not read exemplars or native
-// histograms, does not retry, merge or cache (package internal/gather does), and
-// makes no network call before the first question.
+// The package does not evaluate expressions, does not read exemplars or the buckets
+// of VictoriaMetrics (vmrange), does not retry, merge or cache (package
+// internal/gather does), and makes no network call before the first question.
 package prometheus

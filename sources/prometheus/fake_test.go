@@ -33,6 +33,13 @@ type fake struct {
 type recorded struct {
 	labels  map[string]string
 	samples []analysis.Sample
+	native  []native // instead of samples
+}
+
+// native is a native histogram as the API writes it.
+type native struct {
+	T    time.Time
+	text string
 }
 
 func newFake(t testing.TB, series ...recorded) *fake {
@@ -64,12 +71,13 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	var matrix []map[string]any
 	for _, s := range f.series {
-		var values [][2]any
+		var values, histograms [][2]any
 		switch e := expr.(type) {
 		case *parser.MatrixSelector:
 			if r.URL.Path == "/api/v1/query" && selects(e.VectorSelector.(*parser.VectorSelector), s.labels) {
 				end := seconds(r.FormValue("time"))
 				values = pick(s.samples, end.Add(-e.Range), end.Add(f.ahead))
+				histograms = pickNative(s.native, end.Add(-e.Range), end.Add(f.ahead))
 			}
 		case *parser.VectorSelector:
 			if r.URL.Path != "/api/v1/query_range" || !selects(e, s.labels) {
@@ -84,10 +92,16 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 				if in := pick(s.samples, at.Add(-lookBack), at); len(in) > 0 {
 					values = append(values, [2]any{float64(at.UnixMilli()) / 1000, in[len(in)-1][1]})
 				}
+				if in := pickNative(s.native, at.Add(-lookBack), at); len(in) > 0 {
+					histograms = append(histograms, [2]any{float64(at.UnixMilli()) / 1000, in[len(in)-1][1]})
+				}
 			}
 		}
 		if len(values) > 0 {
 			matrix = append(matrix, map[string]any{"metric": s.labels, "values": values})
+		}
+		if len(histograms) > 0 {
+			matrix = append(matrix, map[string]any{"metric": s.labels, "histograms": histograms})
 		}
 	}
 	json.NewEncoder(w).Encode(map[string]any{
@@ -104,6 +118,15 @@ func pick(samples []analysis.Sample, after, to time.Time) (values [][2]any) {
 	for _, s := range samples {
 		if s.T.After(after) && !s.T.After(to) {
 			values = append(values, [2]any{float64(s.T.UnixMilli()) / 1000, strconv.FormatFloat(s.V, 'f', -1, 64)})
+		}
+	}
+	return values
+}
+
+func pickNative(samples []native, after, to time.Time) (values [][2]any) {
+	for _, s := range samples {
+		if s.T.After(after) && !s.T.After(to) {
+			values = append(values, [2]any{float64(s.T.UnixMilli()) / 1000, json.RawMessage(s.text)})
 		}
 	}
 	return values
@@ -154,13 +177,13 @@ func pairs(text ...string) map[string]string {
 
 // requests is one series of checkout's counter.
 func requests(pod, version, code string, samples []analysis.Sample) recorded {
-	return recorded{pairs(model.MetricNameLabel, "http_requests_total", "service_name", "checkout", "service_version", version,
-		"pod", pod, "instance", pod+":80", "job", "shop", "code", code), samples}
+	return recorded{labels: pairs(model.MetricNameLabel, "http_requests_total", "service_name", "checkout", "service_version", version,
+		"pod", pod, "instance", pod+":80", "job", "shop", "code", code), samples: samples}
 }
 
 func started(pod, version string, samples []analysis.Sample) recorded {
-	return recorded{pairs(model.MetricNameLabel, startMetric, "service_name", "checkout", "service_version", version,
-		"pod", pod, "instance", pod+":80", "job", "shop"), samples}
+	return recorded{labels: pairs(model.MetricNameLabel, startMetric, "service_name", "checkout", "service_version", version,
+		"pod", pod, "instance", pod+":80", "job", "shop"), samples: samples}
 }
 
 func errorRatio() analysis.Signal {

@@ -169,7 +169,7 @@ func TestSeen(t *testing.T) {
 		}
 		return samples
 	}
-	other := recorded{pairs("__name__", "http_requests_total", "service_name", "cart", "service_namespace", "shop", "deployment_environment_name", "production", "instance", "x"), hour(0)}
+	other := recorded{labels: pairs("__name__", "http_requests_total", "service_name", "cart", "service_namespace", "shop", "deployment_environment_name", "production", "instance", "x"), samples: hour(0)}
 	f := newFake(t, other,
 		requests("a", "v1", "200", hour(1000)), requests("b", "v1", "500", hour(0)), requests("c", "v2", "200", hour(0)[100:]),
 		requests("gone", "v0", "200", []analysis.Sample{{T: at(-30), V: 4}}))

@@ -59,7 +59,7 @@ func TestRows(t *testing.T) {
 			series: []recorded{
 				requests("a", "v1", ok, readings(0, 100, 60, 90)),
 				requests("a", "v1", bad, readings(0, 5, 60, 6)),
-				{pairs("__name__", "http_requests_total", "service_name", "checkout", "service_version", "v1", "pod", "a", "instance", "a:81", "job", "sidecar", "code", ok), readings(0, 1000, 60, 1001)},
+				{labels: pairs("__name__", "http_requests_total", "service_name", "checkout", "service_version", "v1", "pod", "a", "instance", "a:81", "job", "sidecar", "code", ok), samples: readings(0, 1000, 60, 1001)},
 			},
 			want: []analysis.Row{{Values: []string{"checkout", "v1"}, Pod: "a", Increase: analysis.Increase{Bad: 6, Exposure: 97}, Received: 1}},
 		},
@@ -138,9 +138,9 @@ func TestRows(t *testing.T) {
 		{
 			name: "observed, on the counters alone",
 			series: []recorded{
-				{pairs("__name__", "http_requests_total", "track", "canary", "service_version", "v2", "instance", "10.0.0.1:80", "code", ok), readings(0, 1, 60, 3)},
-				{pairs("__name__", startMetric, "track", "canary", "instance", "10.0.0.1:80"), readings(60, unix(at(-90)))},
-				{pairs("__name__", "http_requests_total", "track", "stable", "service_version", "v1", "instance", "10.0.0.2:80", "code", ok), readings(0, 1, 60, 3)},
+				{labels: pairs("__name__", "http_requests_total", "track", "canary", "service_version", "v2", "instance", "10.0.0.1:80", "code", ok), samples: readings(0, 1, 60, 3)},
+				{labels: pairs("__name__", startMetric, "track", "canary", "instance", "10.0.0.1:80"), samples: readings(60, unix(at(-90)))},
+				{labels: pairs("__name__", "http_requests_total", "track", "stable", "service_version", "v1", "instance", "10.0.0.2:80", "code", ok), samples: readings(0, 1, 60, 3)},
 			},
 			change: func(q *analysis.Query) {
 				q.Matches = []analysis.Match{{Name: "track", Values: []string{"canary", "stable"}}}
@@ -258,7 +258,7 @@ func TestWarningsMakeAnAnswerPartial(t *testing.T) {
 }
 
 func TestLabelsOfTheInstallation(t *testing.T) {
-	f := newFake(t, recorded{pairs("__name__", "http_requests_total", "app", "checkout", "destination_version", "v1", "kubernetes_pod", "a", "code", "500"), readings(0, 1, 60, 4)})
+	f := newFake(t, recorded{labels: pairs("__name__", "http_requests_total", "app", "checkout", "destination_version", "v1", "kubernetes_pod", "a", "code", "500"), samples: readings(0, 1, 60, 4)})
 	s := open(t, f.URL, func(c *Config) {
 		c.Labels = map[string]string{analysis.AttrService: "app", analysis.AttrVersion: "destination_version", analysis.AttrPod: "kubernetes_pod"}
 	})

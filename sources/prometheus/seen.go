@@ -3,6 +3,7 @@ package prometheus
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -10,13 +11,14 @@ import (
 )
 
 // Spacing returns the median time between consecutive scrapes of the targets that
-// have the total counter, from the last ten minutes before To, or from the whole
-// of [From, To) where those hold no two scrapes of a target.
+// have the total counter, the histogram or the gauge, from the last ten minutes
+// before To, or from the whole of [From, To) where those hold no two scrapes of a
+// target. Of native histograms, which are large, one minute may have to do.
 func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error) {
 	const op = "spacing"
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	ms, err := s.labels.bind(q.Signal.Total, q.Matches)
+	asked, err := s.presence(q.Signal, q.Matches)
 	if err != nil {
 		return 0, s.rejected(op, err)
 	}
@@ -26,8 +28,7 @@ func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dur
 		if over <= 0 {
 			return 0, nil
 		}
-		i := &inquiry{Source: s, op: op}
-		found, err := i.raw(ctx, ms, over, to)
+		found, err := s.recent(ctx, op, asked, to, over)
 		if err != nil {
 			return 0, err
 		}
@@ -38,6 +39,19 @@ func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dur
 	return 0, nil
 }
 
+// recent returns the samples in (to-over, to], or of less time where they are over
+// the limit of bytes.
+func (s *Source) recent(ctx context.Context, op string, asked question, to time.Time, over time.Duration) ([]series, error) {
+	for {
+		i := &inquiry{Source: s, op: op}
+		found, err := i.raw(ctx, asked.form, asked.total, over, to)
+		if !errors.Is(err, errTooBig) || over <= time.Minute {
+			return found, err
+		}
+		over = max(over/4, time.Minute).Truncate(time.Second)
+	}
+}
+
 // gaps returns the times between consecutive scrapes of each target, ascending.
 func (s *Source) gaps(found []series) []time.Duration {
 	scrapes := map[[2]string][]time.Time{}
@@ -46,6 +60,9 @@ func (s *Source) gaps(found []series) []time.Duration {
 		key := [2]string{pod, s.labels.scrape(sr.metric)}
 		for _, sample := range sr.Samples {
 			scrapes[key] = append(scrapes[key], sample.T)
+		}
+		for _, r := range sr.readings {
+			scrapes[key] = append(scrapes[key], r.T)
 		}
 	}
 	var gaps []time.Duration
@@ -60,9 +77,9 @@ func (s *Source) gaps(found []series) []time.Duration {
 	return gaps
 }
 
-// Seen returns the releases whose pods have the total counter in [From, To). It
-// reads one sample every few minutes: the exposures are for telling the large
-// from the small.
+// Seen returns the releases whose pods have the total counter, the histogram or the
+// gauge in [From, To). It reads one sample every few minutes: the exposures are for
+// telling the large from the small. A gauge has none.
 func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error) {
 	const op = "seen"
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
@@ -71,7 +88,7 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 	if q.Service != "" {
 		service = []analysis.Match{{Name: analysis.AttrService, Values: []string{q.Service}}}
 	}
-	ms, err := s.labels.bind(q.Signal.Total, service)
+	asked, err := s.presence(q.Signal, service)
 	if err != nil {
 		return nil, s.rejected(op, err)
 	}
@@ -80,11 +97,17 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 	end := q.To.Add(-time.Millisecond).Truncate(time.Millisecond) // the server's own precision: its last step must not lie after it
 	start := end.Add(-span / every * every)
 	i := &inquiry{Source: s, op: op}
-	found, err := i.steps(ctx, ms, start, end, every)
+	found, err := i.steps(ctx, asked.form, asked.total, start, end, every)
 	if err != nil {
 		return nil, err
 	}
 
+	native := map[targetKey]bool{} // targets whose classic histograms would count twice
+	for _, sr := range found {
+		if pod, _ := s.labels.pod(sr.metric); sr.native {
+			native[targetKey{pod, s.labels.scrape(sr.metric)}] = true
+		}
+	}
 	type podKey struct {
 		release analysis.Seen
 		pod     string
@@ -93,6 +116,9 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 	for _, sr := range found {
 		v := s.labels.values(sr.metric, []string{analysis.AttrService, analysis.AttrNamespace, analysis.AttrEnvironment, analysis.AttrVersion})
 		pod, _ := s.labels.pod(sr.metric)
+		if !sr.native && native[targetKey{pod, s.labels.scrape(sr.metric)}] {
+			continue
+		}
 		key := podKey{analysis.Seen{Service: v[0], Namespace: v[1], Environment: v[2], Version: v[3]}, pod}
 		if pods[key] == nil {
 			pods[key] = map[string]*analysis.Target{}
@@ -101,7 +127,10 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 		if pods[key][scrape] == nil {
 			pods[key][scrape] = new(analysis.Target)
 		}
-		sr.Total = true
+		if sr.readings != nil {
+			sr.CounterSeries, _ = analysis.CountReadings(sr.readings, nil, nil)
+		}
+		sr.Total = q.Signal.Shape != analysis.ShapeLevel
 		t := pods[key][scrape]
 		t.Series = append(t.Series, sr.CounterSeries)
 	}

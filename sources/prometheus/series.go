@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
@@ -15,10 +16,14 @@ import (
 	"github.com/release-assay/assay/sources"
 )
 
-// A series is one label combination of a counter as the server holds it.
+// A series is one label combination of a metric as the server holds it. That of a
+// histogram has readings, of a gauge samples, and of a counter samples and what it
+// counts.
 type series struct {
 	metric model.Metric
 	analysis.CounterSeries
+	readings []analysis.Reading
+	native   bool // of readings: an exponential histogram, not classic buckets
 }
 
 // An inquiry is one question to the source while it is being answered: what the
@@ -32,7 +37,7 @@ type inquiry struct {
 }
 
 // raw returns the samples in (end-over, end] of the series that carry ms.
-func (i *inquiry) raw(ctx context.Context, ms []*labels.Matcher, over time.Duration, end time.Time) ([]series, error) {
+func (i *inquiry) raw(ctx context.Context, f form, ms []*labels.Matcher, over time.Duration, end time.Time) ([]series, error) {
 	query, err := render(ms, over)
 	if err != nil {
 		return nil, i.rejected(i.op, err)
@@ -43,24 +48,29 @@ func (i *inquiry) raw(ctx context.Context, ms []*labels.Matcher, over time.Durat
 	if err != nil {
 		return nil, i.about(query, err)
 	}
-	return i.accept(query, v, end)
+	return i.accept(query, f, v, end)
 }
 
 // steps returns, at every step from start to end, the newest sample within the
 // step of the series that carry ms. Servers that do not know the parameter
 // lookback_delta return samples that are up to five minutes older: no increase.
-func (i *inquiry) steps(ctx context.Context, ms []*labels.Matcher, start, end time.Time, step time.Duration) ([]series, error) {
+func (i *inquiry) steps(ctx context.Context, f form, ms []*labels.Matcher, start, end time.Time, step time.Duration) ([]series, error) {
 	query, err := render(ms, 0)
 	if err != nil {
 		return nil, i.rejected(i.op, err)
 	}
 	r := v1.Range{Start: start, End: end, Step: step}
-	v, warnings, _, err := i.api.QueryRange(ctx, query, r, v1.WithTimeout(i.timeout), v1.WithLimit(uint64(i.maxSeries)+1), v1.WithLookbackDelta(step))
+	v, warnings, _, err := i.api.QueryRange(ctx, query, r, v1.WithTimeout(i.timeout), v1.WithLimit(uint64(i.maxSeries)+1), v1.WithLookbackDelta(wholeSeconds(step)))
 	i.warnings = append(i.warnings, warnings...)
 	if err != nil {
 		return nil, i.about(query, err)
 	}
-	return i.accept(query, v, end)
+	return i.accept(query, f, v, end)
+}
+
+// wholeSeconds rounds up: servers read no fractions in lookback_delta.
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
 }
 
 // about classifies an error of one query. An answer that the question does not admit
@@ -73,9 +83,13 @@ func (i *inquiry) about(query string, err error) error {
 	return err
 }
 
-// accept checks an answer: a matrix of counters within the limits, every series
-// once, its samples in order. Samples after end are dropped, whoever sent them.
-func (i *inquiry) accept(query string, v model.Value, end time.Time) ([]series, error) {
+// A form reads the streams of an answer, whose order and number are checked, as
+// series of one kind. Samples after end are dropped, whoever sent them.
+type form func(i *inquiry, query string, streams model.Matrix, end time.Time) ([]series, error)
+
+// accept checks an answer: a matrix within the limits, every series once, its samples
+// in order.
+func (i *inquiry) accept(query string, f form, v model.Value, end time.Time) ([]series, error) {
 	matrix, ok := v.(model.Matrix)
 	if !ok {
 		return nil, i.wrong(i.op, query, "the answer is a %T, not a matrix", v)
@@ -84,103 +98,87 @@ func (i *inquiry) accept(query string, v model.Value, end time.Time) ([]series, 
 		return nil, i.wrong(i.op, query, "more than %d series", i.maxSeries)
 	}
 	seen := make(map[model.Fingerprint]bool, len(matrix))
-	all := make([]series, 0, len(matrix))
 	for _, stream := range matrix {
 		if id := stream.Metric.Fingerprint(); seen[id] {
 			return nil, i.wrong(i.op, query, "two series with the same labels (%.300s)", stream.Metric)
 		} else {
 			seen[id] = true
 		}
+		i.samples += len(stream.Values)
+		for _, h := range stream.Histograms {
+			i.samples += 1 + len(h.Histogram.Buckets)
+		}
+		if i.samples > i.maxSamples {
+			return nil, i.wrong(i.op, query, "more than %d samples", i.maxSamples)
+		}
+		ascending := slices.IsSortedFunc(stream.Values, func(a, b model.SamplePair) int { return order(a.Timestamp, b.Timestamp) }) &&
+			slices.IsSortedFunc(stream.Histograms, func(a, b model.SampleHistogramPair) int { return order(a.Timestamp, b.Timestamp) })
+		if !ascending {
+			return nil, i.wrong(i.op, query, "the times of %.300s do not ascend", stream.Metric)
+		}
+	}
+	return f(i, query, matrix, end)
+}
+
+// order compares times so that equal ones are out of order too.
+func order(a, b model.Time) int {
+	if a > b {
+		return 1
+	}
+	return -1
+}
+
+// counters is the form of counters.
+func counters(i *inquiry, query string, streams model.Matrix, end time.Time) ([]series, error) {
+	all := make([]series, 0, len(streams))
+	for _, stream := range streams {
 		if len(stream.Histograms) > 0 {
 			return nil, i.wrong(i.op, query, "%.300s is a native histogram, not a counter", stream.Metric)
 		}
-		if i.samples += len(stream.Values); i.samples > i.maxSamples {
-			return nil, i.wrong(i.op, query, "more than %d samples", i.maxSamples)
-		}
-		samples := make([]analysis.Sample, 0, len(stream.Values))
-		for k, p := range stream.Values {
-			value := float64(p.Value)
-			switch {
-			case k > 0 && p.Timestamp <= stream.Values[k-1].Timestamp:
-				return nil, i.wrong(i.op, query, "the times of %.300s do not ascend", stream.Metric)
-			case math.IsNaN(value) || math.IsInf(value, 0) || value < 0:
-				return nil, i.wrong(i.op, query, "a sample that is %v, which no counter can be (%.300s)", value, stream.Metric)
-			}
-			if t := p.Timestamp.Time().UTC(); !t.After(end) {
-				samples = append(samples, analysis.Sample{T: t, V: value})
-			}
+		samples, err := i.counted(query, stream, end)
+		if err != nil {
+			return nil, err
 		}
 		if len(samples) > 0 {
-			all = append(all, series{stream.Metric, analysis.CounterSeries{Samples: samples}})
+			all = append(all, series{metric: stream.Metric, CounterSeries: analysis.CounterSeries{Samples: samples}})
 		}
 	}
 	return all, nil
 }
 
-// A ratio is the pair of selectors of a signal, bound to a question.
-type ratio struct {
-	event, total []*labels.Matcher
-	good         bool
-	// within says that every series of the event counter is one of the total: the
-	// same metric under the same and further conditions. Then one query does.
-	within bool
-}
-
-func (s *Source) ratio(signal analysis.Signal, matches []analysis.Match) (r ratio, err error) {
-	sel := signal.Bad
-	if sel == nil {
-		sel, r.good = signal.Good, true
-	}
-	if r.total, err = s.labels.bind(signal.Total, matches); err != nil {
-		return r, err
-	}
-	if r.event, err = s.labels.bind(sel, matches); err != nil {
-		return r, err
-	}
-	r.within = true
-	for _, t := range r.total {
-		r.within = r.within && carries(r.event, t)
-	}
-	return r, nil
-}
-
-func carries(ms []*labels.Matcher, want *labels.Matcher) bool {
-	for _, m := range ms {
-		if m.Name == want.Name && m.Type == want.Type && m.Value == want.Value {
-			return true
+// counted returns the samples of a counter.
+func (i *inquiry) counted(query string, stream *model.SampleStream, end time.Time) ([]analysis.Sample, error) {
+	samples := make([]analysis.Sample, 0, len(stream.Values))
+	for _, p := range stream.Values {
+		value := float64(p.Value)
+		if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {
+			return nil, i.wrong(i.op, query, "a sample that is %v, which no counter can be (%.300s)", value, stream.Metric)
+		}
+		if t := p.Timestamp.Time().UTC(); !t.After(end) {
+			samples = append(samples, analysis.Sample{T: t, V: value})
 		}
 	}
-	return false
+	return samples, nil
 }
 
-// read asks for both counters of a ratio; narrowed by further matchers.
-func (r ratio) read(ask func([]*labels.Matcher) ([]series, error), further ...*labels.Matcher) ([]series, error) {
-	total, err := ask(append(r.total[:len(r.total):len(r.total)], further...))
-	if err != nil {
-		return nil, err
-	}
-	for k := range total {
-		total[k].Total = true
-		total[k].Event = r.within && matches(r.event, total[k].metric)
-	}
-	if r.within {
-		return total, nil
-	}
-	event, err := ask(append(r.event[:len(r.event):len(r.event)], further...))
-	if err != nil {
-		return nil, err
-	}
-	for k := range event {
-		event[k].Event = true
-	}
-	return append(total, event...), nil
-}
-
-func matches(ms []*labels.Matcher, metric model.Metric) bool {
-	for _, m := range ms {
-		if !m.Matches(string(metric[model.LabelName(m.Name)])) {
-			return false
+// levels is the form of gauges. A value that is no finite number is none: exporters
+// write NaN for what they do not know.
+func levels(i *inquiry, query string, streams model.Matrix, end time.Time) ([]series, error) {
+	all := make([]series, 0, len(streams))
+	for _, stream := range streams {
+		if len(stream.Histograms) > 0 {
+			return nil, i.wrong(i.op, query, "%.300s is a native histogram, not a gauge", stream.Metric)
+		}
+		s := series{metric: stream.Metric}
+		for _, p := range stream.Values {
+			value, t := float64(p.Value), p.Timestamp.Time().UTC()
+			if !t.After(end) && !math.IsNaN(value) && !math.IsInf(value, 0) {
+				s.Samples = append(s.Samples, analysis.Sample{T: t, V: value})
+			}
+		}
+		if len(s.Samples) > 0 {
+			all = append(all, s)
 		}
 	}
-	return true
+	return all, nil
 }

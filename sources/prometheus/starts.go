@@ -26,7 +26,7 @@ func (i *inquiry) starts(ctx context.Context, cohort []analysis.Match, over time
 	if err != nil {
 		return nil, i.rejected(i.op, err)
 	}
-	found, err := i.raw(ctx, ms, over, end)
+	found, err := i.raw(ctx, counters, ms, over, end)
 	if err != nil && sources.KindOf(err) == sources.Unavailable {
 		return nil, err
 	}

@@ -17,6 +17,8 @@ func FuzzRecording(f *testing.F) {
 	f.Add([]byte(head + `{"attributes":{"service.name":"checkout","k8s.pod.name":"a"},"starts":[0],"series":[{"metric":"requests","attributes":{"code":"500"},"times":[1,15000000000,30000000000],"values":[0,3,5.5]}]}`))
 	f.Add([]byte(head + `{"attributes":{"service.instance.id":"b"},"series":[{"metric":"requests","times":[9223372036854775807],"values":[1e308]}]}` + "\n{}"))
 	f.Add([]byte(head))
+	f.Add([]byte(head + `{"attributes":{"k8s.pod.name":"a"},"series":[{"metric":"duration","times":[1,20000000000,30000000000],"histograms":[{"bounds":[0.1,0.5],"counts":[1,2,3]},{"bounds":[0.1,0.5],"counts":[1,3,5]},{"bounds":[0.5],"counts":[4,0]}]}]}`))
+	f.Add([]byte(head + `{"attributes":{"k8s.pod.name":"b"},"series":[{"metric":"duration","times":[1,20000000000],"histograms":[{"bounds":[0.001,1,2],"counts":[1,2,3,0],"schema":3,"zero":0.001},{"bounds":[1,4],"counts":[9,9,1],"schema":-1}]},{"metric":"memory","gauge":true,"times":[16000000000],"values":[-5]}]}`))
 	f.Add([]byte(head + `{"attributes":null,"series":[{"metric":"","times":[2,1],"values":[-1,2]}]}`))
 	signal := analysis.Signal{
 		Name: "errors", Source: "replay", Unit: "1", Shape: analysis.ShapeRatio, Total: &analysis.Selector{Metric: "requests"},
@@ -44,10 +46,22 @@ func FuzzRecording(f *testing.F) {
 				return
 			}
 			fold := analysis.Fold{Start: time.Unix(15, 0), End: time.Unix(30, 0)}
-			answer, err := source.Rows(t.Context(), analysis.Query{Signal: signal, Fold: fold, Since: time.Unix(0, 0)})
-			for _, row := range answer.Rows {
-				if err == nil && (!(row.Bad >= 0) || !(row.Exposure >= 0) || math.IsInf(row.Bad, 0)) {
-					t.Fatalf("row %+v", row)
+			for _, signal := range []analysis.Signal{
+				signal,
+				{Source: "replay", Shape: analysis.ShapeDistribution, Histogram: &analysis.Selector{Metric: "duration"}},
+				{Source: "replay", Shape: analysis.ShapeLevel, Gauge: &analysis.Selector{Metric: "memory"}},
+			} {
+				answer, err := source.Rows(t.Context(), analysis.Query{Signal: signal, Fold: fold, Since: time.Unix(0, 0), Bounds: []float64{0.5, 1}, Strata: []string{"code"}})
+				for _, row := range answer.Rows {
+					for _, n := range append([]float64{row.Bad, row.Exposure}, row.Above...) {
+						if err == nil && (!(n >= 0) || math.IsInf(n, 0)) {
+							t.Fatalf("row %+v", row)
+						}
+					}
+				}
+				h, err := source.Distribution(t.Context(), analysis.DistributionQuery{Signal: signal, From: time.Unix(0, 0), To: time.Unix(60, 0)})
+				if err == nil && h.Validate() != nil {
+					t.Fatalf("%+v: %v", h, h.Validate())
 				}
 			}
 			rec.Until(fold.End)

@@ -15,7 +15,7 @@ import (
 )
 
 // A Recording is telemetry as it was exported, in no product's words: cumulative
-// counters of pods. Attribute names are OpenTelemetry's.
+// counters and histograms, and gauges, of pods. Attribute names are OpenTelemetry's.
 type Recording struct {
 	Pods []Pod
 }
@@ -32,12 +32,21 @@ type Pod struct {
 	Series []Series
 }
 
-// A Series is one label combination of one cumulative counter.
+// A Series is one label combination of one cumulative counter, gauge or cumulative
+// histogram.
 type Series struct {
 	Metric     string
 	Field      analysis.Field // empty: FieldValue
 	Attributes map[string]string
-	Samples    []analysis.Sample // ascending in time
+	Gauge      bool              // the samples are levels, which may be negative
+	Samples    []analysis.Sample // of a counter or gauge, ascending in time
+	Histograms []HistogramSample // of a histogram, ascending in time
+}
+
+// A HistogramSample is what a histogram held at one instant.
+type HistogramSample struct {
+	T time.Time
+	analysis.Histogram
 }
 
 // Name returns the name by which rows know the pod: its analysis.AttrPod, else its
@@ -59,7 +68,8 @@ func (r Recording) Until(t time.Time) Recording {
 		pod.Series = nil
 		for _, s := range series {
 			s.Samples = s.Samples[:countUntil(s.Samples, t, timeOf)]
-			if len(s.Samples) > 0 {
+			s.Histograms = s.Histograms[:countUntil(s.Histograms, t, timeOfHistogram)]
+			if len(s.Samples)+len(s.Histograms) > 0 {
 				pod.Series = append(pod.Series, s)
 			}
 		}
@@ -71,6 +81,8 @@ func (r Recording) Until(t time.Time) Recording {
 }
 
 func timeOf(s analysis.Sample) time.Time { return s.T }
+
+func timeOfHistogram(s HistogramSample) time.Time { return s.T }
 
 // countUntil returns how many of the ascending items are at or before t.
 func countUntil[T any](items []T, t time.Time, at func(T) time.Time) int {
@@ -94,17 +106,37 @@ func (r Recording) Validate() error {
 			if s.Metric == "" {
 				errs = append(errs, fmt.Errorf("pod %q: a series without a metric", pod.Name()))
 			}
-			for i, sample := range s.Samples {
-				if i > 0 && !sample.T.After(s.Samples[i-1].T) {
-					errs = append(errs, fmt.Errorf("pod %q: %s: sample %d is not later than the one before", pod.Name(), s.Metric, i+1))
-				}
-				if !(sample.V >= 0) || math.IsInf(sample.V, 1) {
-					errs = append(errs, fmt.Errorf("pod %q: %s: sample %d: a counter cannot be %v", pod.Name(), s.Metric, i+1, sample.V))
-				}
+			for _, err := range s.validate() {
+				errs = append(errs, fmt.Errorf("pod %q: %s: %w", pod.Name(), s.Metric, err))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (s Series) validate() (errs []error) {
+	for i, sample := range s.Samples {
+		if i > 0 && !sample.T.After(s.Samples[i-1].T) {
+			errs = append(errs, fmt.Errorf("sample %d is not later than the one before", i+1))
+		}
+		if math.IsNaN(sample.V) || math.IsInf(sample.V, 0) || sample.V < 0 && !s.Gauge {
+			errs = append(errs, fmt.Errorf("sample %d: a counter cannot be %v", i+1, sample.V))
+		}
+	}
+	for i, sample := range s.Histograms {
+		if i > 0 && !sample.T.After(s.Histograms[i-1].T) {
+			errs = append(errs, fmt.Errorf("histogram %d is not later than the one before", i+1))
+		}
+		if err := sample.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("histogram %d: %w", i+1, err))
+		} else if sample.Exact || (sample.Schema == nil) != (s.Histograms[0].Schema == nil) {
+			errs = append(errs, fmt.Errorf("histogram %d: a series has either classic or exponential buckets", i+1))
+		}
+	}
+	if len(s.Histograms) > 0 && (s.Gauge || len(s.Samples) > 0) {
+		errs = append(errs, errors.New("a histogram has no samples of its own, and is no gauge"))
+	}
+	return errs
 }
 
 // A recording is written as JSON lines: a header, then one pod a line. Times are
@@ -125,8 +157,11 @@ type seriesLine struct {
 	Metric     string            `json:"metric"`
 	Field      analysis.Field    `json:"field,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
+	Gauge      bool              `json:"gauge,omitempty"`
 	Times      []int64           `json:"times"`
-	Values     []float64         `json:"values"`
+	// One of these has as many entries as there are times.
+	Values     []float64            `json:"values,omitempty"`
+	Histograms []analysis.Histogram `json:"histograms,omitempty"`
 }
 
 // Write writes r as JSON lines. The same recording gives the same bytes.
@@ -143,10 +178,14 @@ func (r Recording) Write(w io.Writer) error {
 			line.Starts = append(line.Starts, s.UnixNano())
 		}
 		for _, s := range pod.Series {
-			out := seriesLine{Metric: s.Metric, Field: s.Field, Attributes: s.Attributes}
+			out := seriesLine{Metric: s.Metric, Field: s.Field, Attributes: s.Attributes, Gauge: s.Gauge}
 			for _, sample := range s.Samples {
 				out.Times = append(out.Times, sample.T.UnixNano())
 				out.Values = append(out.Values, sample.V)
+			}
+			for _, sample := range s.Histograms {
+				out.Times = append(out.Times, sample.T.UnixNano())
+				out.Histograms = append(out.Histograms, sample.Histogram)
 			}
 			line.Series = append(line.Series, out)
 		}
@@ -199,12 +238,17 @@ func (l podLine) pod() (Pod, error) {
 		pod.Starts = append(pod.Starts, time.Unix(0, ns).UTC())
 	}
 	for _, s := range l.Series {
-		if len(s.Times) != len(s.Values) {
-			return Pod{}, fmt.Errorf("%s: %d times but %d values", s.Metric, len(s.Times), len(s.Values))
+		if n := max(len(s.Values), len(s.Histograms)); len(s.Times) != n || min(len(s.Values), len(s.Histograms)) > 0 {
+			return Pod{}, fmt.Errorf("%s: %d times but %d values and %d histograms", s.Metric, len(s.Times), len(s.Values), len(s.Histograms))
 		}
-		series := Series{Metric: s.Metric, Field: s.Field, Attributes: s.Attributes}
+		series := Series{Metric: s.Metric, Field: s.Field, Attributes: s.Attributes, Gauge: s.Gauge}
 		for i, ns := range s.Times {
-			series.Samples = append(series.Samples, analysis.Sample{T: time.Unix(0, ns).UTC(), V: s.Values[i]})
+			at := time.Unix(0, ns).UTC()
+			if s.Values != nil {
+				series.Samples = append(series.Samples, analysis.Sample{T: at, V: s.Values[i]})
+			} else {
+				series.Histograms = append(series.Histograms, HistogramSample{at, s.Histograms[i]})
+			}
 		}
 		pod.Series = append(pod.Series, series)
 	}

@@ -33,6 +33,7 @@ func TestConformance(t *testing.T) {
 			return source
 		},
 		ReportsFresh: true, ReportsStart: true, ReportsObserved: true, Regexps: true,
+		Histograms: true, Exponential: true, Levels: true, Strata: true,
 	})
 }
 
@@ -54,14 +55,19 @@ func TestWriteAndRead(t *testing.T) {
 	rec := replay.Recording{Pods: []replay.Pod{
 		checkout("a", sample(0, 1), sample(15, 0.1+0.2), sample(30, 1e300)),
 		{Attributes: map[string]string{analysis.AttrService: "cart <&>\n"}},
+		{Attributes: map[string]string{analysis.AttrService: "search"}, Series: []replay.Series{
+			{Metric: "memory", Gauge: true, Samples: []analysis.Sample{sample(0, -1.5)}},
+			{Metric: "duration", Histograms: []replay.HistogramSample{{T: noon, Histogram: analysis.Histogram{Bounds: []float64{0.1, 1}, Counts: []float64{1, 2, 3}}}}},
+			{Metric: "duration", Attributes: map[string]string{"route": "/"}, Histograms: []replay.HistogramSample{{T: noon, Histogram: analysis.Histogram{Schema: new(3), Zero: 0.001, Bounds: []float64{0.001, 1}, Counts: []float64{1, 2, 0}}}}},
+		}},
 	}}
 	var first bytes.Buffer
 	if err := rec.Write(&first); err != nil {
 		t.Fatal(err)
 	}
 	text := first.String()
-	if lines := strings.Count(text, "\n"); lines != 3 {
-		t.Errorf("%d lines, want a header and two pods", lines)
+	if lines := strings.Count(text, "\n"); lines != 4 {
+		t.Errorf("%d lines, want a header and three pods", lines)
 	}
 	read, err := replay.ReadRecording(&first)
 	if err != nil {
@@ -91,6 +97,10 @@ func TestReadRefuses(t *testing.T) {
 		{"duplicate times", header + `{"attributes":{},"series":[{"metric":"m","times":[2,2],"values":[1,2]}]}`, "not later"},
 		{"a negative counter", header + `{"attributes":{},"series":[{"metric":"m","times":[2],"values":[-1]}]}`, "cannot be -1"},
 		{"a series without a name", header + `{"attributes":{},"series":[{"metric":"","times":[],"values":[]}]}`, "without a metric"},
+		{"a histogram with values too", header + `{"attributes":{},"series":[{"metric":"m","times":[1],"values":[1],"histograms":[{"bounds":[1],"counts":[1,2]}]}]}`, "1 times but 1 values and 1 histograms"},
+		{"a histogram without a count", header + `{"attributes":{},"series":[{"metric":"m","times":[1],"histograms":[{"bounds":[1],"counts":[1]}]}]}`, "one count for each bound and one more"},
+		{"two kinds of buckets", header + `{"attributes":{},"series":[{"metric":"m","times":[1,2],"histograms":[{"bounds":[1],"counts":[1,2]},{"bounds":[1],"counts":[1,2],"schema":0}]}]}`, "either classic or exponential"},
+		{"a gauge of histograms", header + `{"attributes":{},"series":[{"metric":"m","gauge":true,"times":[1],"histograms":[{"bounds":[1],"counts":[1,2]}]}]}`, "is no gauge"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 // A selection is a signal made ready to pick series: an attribute that a series
 // does not carry has the value "".
 type selection struct {
-	event, total *selector
+	shape        analysis.Shape
+	event, total *selector // of a distribution or a level, total is its one metric
 	good         bool
 }
 
@@ -31,6 +32,16 @@ func compile(signal analysis.Signal) (selection, error) {
 	if err := signal.Validate(); err != nil {
 		return selection{}, err
 	}
+	for _, one := range []*analysis.Selector{signal.Histogram, signal.Gauge} {
+		if one == nil {
+			continue
+		}
+		t, err := compileSelector(*one)
+		if err != nil {
+			return selection{}, fmt.Errorf("signal %q: %w", signal.Name, err)
+		}
+		return selection{shape: signal.Shape, total: t}, nil
+	}
 	event := signal.Bad
 	if signal.Good != nil {
 		event = signal.Good
@@ -43,7 +54,7 @@ func compile(signal analysis.Signal) (selection, error) {
 	if err != nil {
 		return selection{}, fmt.Errorf("signal %q: %w", signal.Name, err)
 	}
-	return selection{event: e, total: t, good: signal.Good != nil}, nil
+	return selection{shape: signal.Shape, event: e, total: t, good: signal.Good != nil}, nil
 }
 
 func compileSelector(s analysis.Selector) (*selector, error) {
@@ -108,16 +119,58 @@ func (s *selector) matches(series Series) bool {
 // A picked series is a series of the pod that belongs to the signal.
 type picked struct {
 	analysis.CounterSeries
-	index int // in Pod.Series
+	index   int // in Pod.Series
+	stratum []string
+	anew    []time.Time // when a histogram began anew
 }
 
-func (s selection) pick(pod Pod) []picked {
+// pick returns the pod's series of the signal. Of histograms it counts what lies above
+// the bounds.
+func (s selection) pick(pod Pod, bounds []float64, strata []string) []picked {
 	var out []picked
 	for i, series := range pod.Series {
-		event, total := s.event.matches(series), s.total.matches(series)
-		if event || total {
-			out = append(out, picked{analysis.CounterSeries{Event: event, Total: total, Samples: series.Samples}, i})
+		p := picked{index: i, stratum: stratumOf(pod, series, strata)}
+		switch s.shape {
+		case analysis.ShapeDistribution:
+			if len(series.Histograms) == 0 || !s.total.matches(series) {
+				continue
+			}
+			p.CounterSeries, p.anew = analysis.CountReadings(series.readings(), pod.Starts, bounds)
+			p.Total = true
+		case analysis.ShapeLevel:
+			if !series.Gauge || !s.total.matches(series) {
+				continue
+			}
+			p.Samples = series.Samples
+		default:
+			p.Event, p.Total = s.event.matches(series), s.total.matches(series)
+			if series.Gauge || len(series.Histograms) > 0 || !p.Event && !p.Total {
+				continue
+			}
+			p.Samples = series.Samples
 		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func (s Series) readings() []analysis.Reading {
+	out := make([]analysis.Reading, len(s.Histograms))
+	for i, h := range s.Histograms {
+		out[i] = h.Reading(h.T)
+	}
+	return out
+}
+
+// stratumOf returns the values of attributes of the series, or else of the pod.
+func stratumOf(pod Pod, series Series, strata []string) []string {
+	var out []string
+	for _, name := range strata {
+		value, ok := series.Attributes[name]
+		if !ok {
+			value = pod.Attributes[name]
+		}
+		out = append(out, value)
 	}
 	return out
 }
@@ -125,22 +178,38 @@ func (s selection) pick(pod Pod) []picked {
 // target returns the pod as it was known at the fold's end by one who remembers
 // nothing before since. A target with any sample in [since, fold.Start] is known,
 // and then even the older samples of its quieter series are references; a target
-// without one is new, whatever it sent long ago.
-func target(pod Pod, series []picked, fold analysis.Fold, since time.Time) analysis.Target {
+// without one is new, whatever it sent long ago. Series of other strata than the
+// given one tell of resets only.
+func target(pod Pod, series []picked, stratum []string, fold analysis.Fold, since time.Time) analysis.Target {
 	known := slices.ContainsFunc(series, func(s picked) bool { return hasSample(s.Samples, since, fold.Start) })
-	out := analysis.Target{Starts: pod.Starts}
+	out := analysis.Target{Starts: slices.Clone(pod.Starts)}
 	for _, s := range series {
 		cs := s.CounterSeries
-		if !known {
-			from, _ := slices.BinarySearchFunc(cs.Samples, since, func(s analysis.Sample, t time.Time) int { return s.T.Compare(t) })
-			cs.Samples = cs.Samples[from:]
+		if !slices.Equal(s.stratum, stratum) {
+			cs.Event, cs.Total = false, false
 		}
-		cs.Samples = cs.Samples[:countUntil(cs.Samples, fold.End, timeOf)]
+		from := 0
+		if !known {
+			from, _ = slices.BinarySearchFunc(cs.Samples, since, func(s analysis.Sample, t time.Time) int { return s.T.Compare(t) })
+		}
+		cs = cut(cs, from, countUntil(cs.Samples, fold.End, timeOf))
 		if len(cs.Samples) > 0 {
 			out.Series = append(out.Series, cs)
+			out.Starts = append(out.Starts, s.anew...)
 		}
 	}
+	slices.SortFunc(out.Starts, time.Time.Compare)
 	return out
+}
+
+// cut returns the samples from one index to another.
+func cut(s analysis.CounterSeries, from, to int) analysis.CounterSeries {
+	from = min(from, to)
+	s.Samples = s.Samples[from:to]
+	if s.Above != nil {
+		s.Above = s.Above[from:to]
+	}
+	return s
 }
 
 // hasSample reports whether a sample lies in [from, to].

@@ -3,7 +3,7 @@
 // is the plainest possible reading of the contract, so that other sources can be
 // compared with it.
 //
-// A [Recording] holds the cumulative counters of pods in no product's words. It is
+// A [Recording] holds what pods count, observe and show in no product's words. It is
 // read from JSON lines by [ReadRecording], or filled in by hand. Every operator of
 // a selector is understood, regular expressions too, since the recording may come
 // from any product.
@@ -64,17 +64,62 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 		for _, name := range q.Observe {
 			row.Observed = append(row.Observed, pod.Attributes[name])
 		}
-		series := sel.pick(pod)
-		t := target(pod, series, q.Fold, q.Since)
-		row.Increase, row.Received = analysis.IncreaseOf(t, q.Fold, sel.good)
+		series := sel.pick(pod, q.Bounds, q.Strata)
 		row.Fresh = fresh(pod, series, q.Fold)
-		if row.Received == 0 && !row.Fresh {
+		heard := false
+		for _, stratum := range strata(series) {
+			t := target(pod, series, stratum, q.Fold, q.Since)
+			one := row
+			one.Stratum, one.PodStart = stratum, started(pod, t)
+			if sel.shape == analysis.ShapeLevel {
+				one.Level, one.Received = level(series, stratum, q.Fold, q.Signal)
+			} else {
+				one.Increase, one.Received = analysis.IncreaseOf(t, q.Fold, sel.good)
+			}
+			if one.Received > 0 {
+				heard = true
+				rows = append(rows, one)
+			}
+		}
+		if !heard && row.Fresh {
+			row.PodStart = started(pod, target(pod, series, nil, q.Fold, q.Since))
+			rows = append(rows, row)
+		}
+	}
+	return analysis.Answer{Rows: sources.AddUp(rows, q.Signal)}, nil
+}
+
+// strata returns the strata of series, each once, in their order.
+func strata(series []picked) [][]string {
+	var out [][]string
+	for _, s := range series {
+		out = append(out, s.stratum)
+	}
+	slices.SortFunc(out, slices.Compare)
+	return slices.CompactFunc(out, slices.Equal)
+}
+
+// level returns the newest values of a stratum's gauges inside a fold as one, and how
+// many readings there were.
+func level(series []picked, stratum []string, fold analysis.Fold, signal analysis.Signal) (sum float64, received int) {
+	var times []time.Time
+	n := 0.0
+	for _, s := range series {
+		inside := s.Samples[countUntil(s.Samples, fold.Start, timeOf):countUntil(s.Samples, fold.End, timeOf)]
+		if len(inside) == 0 || !slices.Equal(s.stratum, stratum) {
 			continue
 		}
-		row.PodStart = started(pod, t)
-		rows = append(rows, row)
+		sum += inside[len(inside)-1].V
+		n++
+		for _, sample := range inside {
+			times = append(times, sample.T)
+		}
 	}
-	return analysis.Answer{Rows: sources.AddUp(rows)}, nil
+	if n > 1 && !signal.Adds() {
+		sum /= n
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return sum, len(slices.CompactFunc(times, time.Time.Equal))
 }
 
 // Spacing implements sources.Source. The spacing is that of readings: instants at
@@ -90,7 +135,7 @@ func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dur
 			continue
 		}
 		var times []time.Time
-		for _, series := range sel.pick(pod) {
+		for _, series := range sel.pick(pod, nil, nil) {
 			for _, sample := range series.Samples {
 				if !sample.T.Before(q.From) && sample.T.Before(q.To) {
 					times = append(times, sample.T)
@@ -110,50 +155,6 @@ func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dur
 	return gaps[len(gaps)/2], nil
 }
 
-// History implements sources.Source.
-func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
-	sel, err := s.begin(ctx, "history", q.Signal)
-	if err != nil {
-		return nil, err
-	}
-	type key struct {
-		minute time.Time
-		pod    string
-	}
-	sums := map[key]*analysis.MinuteSum{}
-	for _, pod := range s.rec.Pods {
-		if _, ok := match(pod, q.Matches); !ok {
-			continue
-		}
-		series := sel.pick(pod)
-		fold := analysis.FoldAt(q.From, time.Minute)
-		if fold.Start.Before(q.From) {
-			fold = fold.Next()
-		}
-		for ; !fold.End.After(q.To); fold = fold.Next() {
-			since := fold.Start.Add(-HistoryLookback)
-			inc, received := analysis.IncreaseOf(recent(target(pod, series, fold, since), since), fold, sel.good)
-			if received == 0 {
-				continue
-			}
-			k := key{fold.Start, pod.Name()}
-			if sums[k] == nil {
-				sums[k] = &analysis.MinuteSum{Minute: fold.Start, Pod: pod.Name()}
-			}
-			sums[k].Bad += inc.Bad
-			sums[k].Exposure += inc.Exposure
-		}
-	}
-	var out []analysis.MinuteSum
-	for _, sum := range sums {
-		out = append(out, *sum)
-	}
-	slices.SortFunc(out, func(a, b analysis.MinuteSum) int {
-		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Pod, b.Pod))
-	})
-	return out, nil
-}
-
 // Seen implements sources.Source.
 func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error) {
 	sel, err := s.begin(ctx, "seen", q.Signal)
@@ -170,7 +171,7 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 			continue
 		}
 		fold := analysis.Fold{Start: q.From, End: q.To}
-		inc, received := analysis.IncreaseOf(target(pod, sel.pick(pod), fold, q.From.Add(-HistoryLookback)), fold, sel.good)
+		inc, received := analysis.IncreaseOf(target(pod, sel.pick(pod, nil, nil), nil, fold, q.From.Add(-HistoryLookback)), fold, sel.good)
 		if received == 0 {
 			continue
 		}
@@ -229,6 +230,10 @@ func fresh(pod Pod, signal []picked, fold analysis.Fold) bool {
 			continue
 		}
 		if hasSample(series.Samples, fold.Start.Add(1), fold.End) {
+			return true
+		}
+		n := countUntil(series.Histograms, fold.End, timeOfHistogram)
+		if n > 0 && series.Histograms[n-1].T.After(fold.Start) {
 			return true
 		}
 	}

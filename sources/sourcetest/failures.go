@@ -18,8 +18,10 @@ func failureCases() []testCase {
 				if s.Unavailable == nil {
 					t.Skip("the source cannot be unavailable")
 				}
-				for op, err := range ask(t.Context(), s.Unavailable(t), s.Signal(errorRatio())) {
-					wantKind(t, op, err, sources.Unavailable)
+				for _, signal := range s.signals() {
+					for op, err := range ask(t.Context(), s.Unavailable(t), signal) {
+						wantKind(t, op, err, sources.Unavailable)
+					}
 				}
 			},
 		},
@@ -28,10 +30,12 @@ func failureCases() []testCase {
 			check: func(t *testing.T, s suite) {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
-				for op, err := range ask(ctx, s.source, s.Signal(errorRatio())) {
-					wantKind(t, op, err, sources.Unavailable)
-					if !errors.Is(err, context.Canceled) {
-						t.Errorf("%s: %v does not wrap context.Canceled", op, err)
+				for _, signal := range s.signals() {
+					for op, err := range ask(ctx, s.source, signal) {
+						wantKind(t, op, err, sources.Unavailable)
+						if !errors.Is(err, context.Canceled) {
+							t.Errorf("%s: %v does not wrap context.Canceled", op, err)
+						}
 					}
 				}
 			},
@@ -39,10 +43,36 @@ func failureCases() []testCase {
 		{
 			name: "a signal that cannot be asked is rejected",
 			check: func(t *testing.T, s suite) {
-				signal := errorRatio()
-				signal.Total = nil
-				for op, err := range ask(t.Context(), s.source, signal) {
-					wantKind(t, op, err, sources.Rejected)
+				ratio, distribution, level := errorRatio(), duration(), memory("By")
+				ratio.Total, distribution.Histogram, level.Gauge = nil, nil, nil
+				for _, signal := range []analysis.Signal{ratio, distribution, level} {
+					for op, err := range ask(t.Context(), s.source, signal) {
+						wantKind(t, op, err, sources.Rejected)
+					}
+				}
+				for _, signal := range []analysis.Signal{errorRatio(), memory("By")} {
+					_, err := s.source.Distribution(t.Context(), analysis.DistributionQuery{Signal: s.Signal(signal), Matches: matches("any"), From: at(0), To: at(60)})
+					wantKind(t, "distribution", err, sources.Rejected)
+				}
+			},
+		},
+		{
+			name: "what the source does not answer it rejects",
+			check: func(t *testing.T, s suite) {
+				for signal, answered := range map[*analysis.Signal]bool{new(duration()): s.Histograms || s.Exponential, new(memory("By")): s.Levels} {
+					for op, err := range ask(t.Context(), s.source, s.Signal(*signal)) {
+						if !answered {
+							wantKind(t, op, err, sources.Rejected)
+						} else if err != nil {
+							t.Errorf("%s of a %s: %v", op, signal.Shape, err)
+						}
+					}
+				}
+				if !s.Strata {
+					q := s.query("any", fold(0, 15))
+					q.Strata = []string{route}
+					_, err := s.source.Rows(t.Context(), q)
+					wantKind(t, "rows", err, sources.Rejected)
 				}
 			},
 		},
@@ -70,6 +100,18 @@ func failureCases() []testCase {
 			},
 		},
 	}
+}
+
+// signals are one of each shape that the source answers.
+func (s suite) signals() []analysis.Signal {
+	all := []analysis.Signal{s.Signal(errorRatio())}
+	if s.Histograms || s.Exponential {
+		all = append(all, s.Signal(duration()))
+	}
+	if s.Levels {
+		all = append(all, s.Signal(memory("By")))
+	}
+	return all
 }
 
 func wantKind(t *testing.T, op string, err error, want sources.Kind) {

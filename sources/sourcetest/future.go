@@ -75,7 +75,7 @@ func (s suite) plain(t *testing.T, q analysis.Query) []analysis.Row {
 		t.Errorf("replay: %v", err)
 		return nil
 	}
-	q.Signal = errorRatio()
+	q.Signal = s.neutral(q.Signal)
 	answer, err := source.Rows(t.Context(), q)
 	if err != nil {
 		t.Errorf("replay: %v", err)

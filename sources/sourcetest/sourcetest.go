@@ -36,9 +36,11 @@ type Harness struct {
 	// Open returns a source that holds the recording. It is called once.
 	//
 	// Metrics are "shop.requests" and "process.cpu.time", cumulative counters that
-	// carry the attributes "http.response.status_code" and "http.route"; resource
+	// carry the attributes "http.response.status_code" and "http.route";
+	// "shop.duration", cumulative histograms with classic or exponential buckets,
+	// that carry "http.route"; and "shop.memory", gauges that carry "area". Resource
 	// attributes are those of package analysis (service, namespace, version,
-	// environment, pod) and "rollouts-pod-template-hash".
+	// environment, pod), "rollouts-pod-template-hash" and "k8s.node.name".
 	Open func(t *testing.T, rec replay.Recording) sources.Source
 	// Signal translates a signal from the words of the recording into those of the
 	// product. Its conditions use OpEqual, OpNotEqual and OpIn with status classes.
@@ -60,6 +62,11 @@ type Harness struct {
 	Deltas bool
 	// Regexps: OpRegexp is understood; otherwise it must be rejected.
 	Regexps bool
+	// Histograms, Exponential, Levels, Strata: the source answers questions about
+	// distributions of classic (explicit) buckets, about those of exponential ones,
+	// about levels, and by strata. One that does not rejects them; without
+	// Exponential the recording is loaded without such buckets.
+	Histograms, Exponential, Levels, Strata bool
 }
 
 // Run tests the source that h describes.
@@ -76,6 +83,9 @@ func Run(t *testing.T, h Harness) {
 		for i := range rec.Pods {
 			rec.Pods[i].Starts = nil
 		}
+	}
+	if !h.Exponential {
+		rec = classicOnly(rec)
 	}
 	if err := rec.Validate(); err != nil {
 		t.Fatalf("the suite's recording: %v", err)
@@ -104,7 +114,7 @@ type suite struct {
 
 func allCases() []testCase {
 	var all []testCase
-	for _, group := range [][]testCase{rowCases(), firstReadingCases(), selectionCases(), futureCases(), pastCases(), failureCases()} {
+	for _, group := range [][]testCase{rowCases(), firstReadingCases(), selectionCases(), futureCases(), pastCases(), distributionCases(), exponentialCases(), levelCases(), strataCases(), failureCases()} {
 		all = append(all, group...)
 	}
 	return all
@@ -221,9 +231,9 @@ func (s suite) comparable(rows []analysis.Row) []analysis.Row {
 func show(rows []analysis.Row) string {
 	text := ""
 	for _, r := range rows {
-		text += fmt.Sprintf("\n\t%q %q %s: %v of %v", r.Values, r.Observed, r.Pod, r.Bad, r.Exposure)
+		text += fmt.Sprintf("\n\t%q %q %q %s: %v of %v, above %v, level %v", r.Values, r.Observed, r.Stratum, r.Pod, r.Bad, r.Exposure, r.Above, r.Level)
 		if r.New {
-			text += fmt.Sprintf(", first %v of %v", r.FirstBad, r.FirstExposure)
+			text += fmt.Sprintf(", first %v of %v, above %v", r.FirstBad, r.FirstExposure, r.FirstAbove)
 		}
 		text += fmt.Sprintf(", received %d, fresh %v", r.Received, r.Fresh)
 		if !r.PodStart.IsZero() {
@@ -233,11 +243,16 @@ func show(rows []analysis.Row) string {
 	return text
 }
 
-// ask puts all four questions and returns their errors by operation.
+// ask puts all questions and returns their errors by operation. Only what has buckets
+// has a distribution.
 func ask(ctx context.Context, source sources.Source, signal analysis.Signal) map[string]error {
 	_, rows := source.Rows(ctx, analysis.Query{Signal: signal, Matches: matches("any"), Fold: fold(0, 15), Since: at(-60)})
 	_, spacing := source.Spacing(ctx, analysis.SpacingQuery{Signal: signal, Matches: matches("any"), From: at(0), To: at(60)})
 	_, history := source.History(ctx, analysis.HistoryQuery{Signal: signal, Matches: matches("any"), From: at(0), To: at(60)})
 	_, seen := source.Seen(ctx, analysis.SeenQuery{Signal: signal, Service: "any", From: at(0), To: at(60)})
-	return map[string]error{"rows": rows, "spacing": spacing, "history": history, "seen": seen}
+	errs := map[string]error{"rows": rows, "spacing": spacing, "history": history, "seen": seen}
+	if signal.Shape == analysis.ShapeDistribution {
+		_, errs["distribution"] = source.Distribution(ctx, analysis.DistributionQuery{Signal: signal, Matches: matches("any"), From: at(0), To: at(60)})
+	}
+	return errs
 }
