@@ -183,6 +183,38 @@ var Reasons = []Reason{
 		"Mend the clock (NTP) of the host that the reason names.",
 	},
 	{
+		analysis.LayoutChanged, "the histograms' buckets are not those of the time before the deployment", waiting,
+		"Keep the bucket layout over a release, or deploy the new layout to both versions first.",
+	},
+	{
+		analysis.NotTestable, "a quantile that must be shown safe cannot be judged from what was observed before the deployment", waiting | AsWarning,
+		"Wait for more history, use buckets around the quantile (native or exponential histograms), or name other quantiles.",
+	},
+	{
+		analysis.NeedsPods, "pods of one version differ too much for so few of them", waiting | AsWarning,
+		"Run as many canary pods as the reason names.",
+	},
+	{
+		analysis.WeakEvidence, "a gauge of shares says nothing of how many requests it rests on", waiting | AsWarning,
+		"Give the counters behind the gauge, or acceptWeak: true where there are none.",
+	},
+	{
+		analysis.BeforeAfterOnly, "the canary is compared with the time before only", waiting | AsWarning,
+		"Keep a baseline running beside the canary, or say beforeAfter: {promote: true}: then whatever else changed meanwhile counts as the release's.",
+	},
+	{
+		analysis.NeedsHistory, "there is no history of how the level varies when nothing is deployed", waiting | AsWarning,
+		"Wait for history: at least 30 samples in a row of two pods before the deployment; 2 hours are better.",
+	},
+	{
+		analysis.NeedsFreshBaseline, "the baseline's pods are older than the canary's: a cache that fills would look like a leak", waiting | AsWarning,
+		"Start a baseline group together with the canary, of the same size.",
+	},
+	{
+		analysis.Localised, "harm is shown, but rests on a single zone, node pool or operation", waiting,
+		"Look at what the reason names: a bad node or zone looks like this, and so does a defect that only one operation meets.",
+	},
+	{
 		analysis.GateClosed, "a gate is closed", waiting,
 		"Open the gate, for instance by the approval that it asks for, or wait for the end of the freeze.",
 	},

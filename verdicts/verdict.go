@@ -68,6 +68,17 @@ type ArmCoverage struct {
 	Exposure float64 `json:"exposure"`
 }
 
+// FalseAlarms tells how often the same test called healthy pods of the service harmful
+// before: windows as long as this validation in which nothing was deployed. Low and High
+// are the ends of a 95 % interval for the share; below 30 windows it is not calibrated.
+type FalseAlarms struct {
+	Alarms     int             `json:"alarms"`
+	Windows    int             `json:"windows"`
+	Low        analysis.Figure `json:"low"`
+	High       analysis.Figure `json:"high"`
+	Calibrated bool            `json:"calibrated"`
+}
+
 // A Gate is a user's condition that can only hold.
 type Gate struct {
 	Name   string `json:"name"`
@@ -96,6 +107,7 @@ type Verdict struct {
 	Advice          Advice                `json:"advice"`   // increase | keep | reduce
 	Evidence        string                `json:"evidence"` // concurrent | before_after | none
 	Calibrated      bool                  `json:"calibrated"`
+	FalseAlarms     FalseAlarms           `json:"falseAlarms"`
 	Weight          *analysis.Figure      `json:"weight"`    // declared or realised share; null: unknown
 	StartedAt       *time.Time            `json:"startedAt"` // null while not seen
 	AsOf            *time.Time            `json:"asOf"`      // event time up to which all folds are closed

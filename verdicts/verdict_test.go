@@ -32,8 +32,17 @@ func full() Verdict {
 		Objective: "availability", Role: analysis.Critical, Method: "ratio/1", State: analysis.FindingBreached, EffectKind: "ratio",
 		Effect: 4.1, Low: 2.3, High: 7.7, Tolerance: 1.05, Margin: 1.25, ERollback: 213.7123456, EPromote: 0.001,
 		N:   analysis.Counts{Folds: 12, CanaryBad: 41, CanaryExposure: 3000, BaselineBad: 90, BaselineExposure: 27000},
-		Phi: 1.2, Code: analysis.HarmShown, Reason: "worse than the tolerance", Strength: "exact",
+		Phi: 1.2, Code: analysis.HarmShown, Reason: "worse than the tolerance", Strength: "exact", Evidence: analysis.BesideBaseline,
 		MinutesToPromote: analysis.Figure(math.NaN()), MinutesToDetectDouble: 0,
+		Budget: &analysis.Budget{
+			Attributable: 31, Total: 41, Size: 2.592e6, ShareOfBudget: 31 / 2.592e6, BurnRate: 13.7,
+			ProjectedPerHour: analysis.Projection{Effect: .0143, Low: .006, High: .031}, Window: analysis.Duration(30 * 24 * time.Hour), WindowAssumed: true,
+		},
+		Posterior: &analysis.Posterior{PBad: .24, ExpectedExcess: .647, Prior: analysis.ReleasePrior{PBad: .1, GoodSD: .05}},
+		Cost: &analysis.Cost{
+			Currency: "EUR", SoFar: 387.5, PerHour: analysis.Projection{Effect: 465000, Low: 195000, High: analysis.Figure(math.NaN())},
+			Waiting: 900, WaitMinutes: 7.5, FalseRollback: 380, ReduceWeight: true,
+		},
 	}}
 	v := New(plan, Decide(plan, checks, gates, minutes(12)), findings)
 	asOf, issued, notAfter := minutes(12), minutes(13), minutes(73)

@@ -25,9 +25,13 @@ func New(plan *analysis.Plan, d Decision, findings []analysis.Finding) Verdict {
 		StartedAt: &started, Deadline: &deadline,
 		Findings: findings, Warnings: slices.Clone(plan.Warnings),
 	}
-	if plan.Refused != "" {
+	switch {
+	case plan.Refused != "":
 		v.Evidence = "none"
+	case plan.Comparison == analysis.PreviousWindow:
+		v.Evidence = analysis.BeforeAfter
 	}
+	v.FalseAlarms = falseAlarms(plan)
 	if plan.WeightDeclared {
 		w := analysis.Figure(plan.Weight)
 		v.Weight = &w
@@ -35,6 +39,11 @@ func New(plan *analysis.Plan, d Decision, findings []analysis.Finding) Verdict {
 	v.MinutesToPromote = slowest(findings, func(f analysis.Finding) analysis.Figure { return f.MinutesToPromote })
 	v.MinutesToDetectDouble = slowest(findings, func(f analysis.Finding) analysis.Figure { return f.MinutesToDetectDouble })
 	return v
+}
+
+func falseAlarms(plan *analysis.Plan) FalseAlarms {
+	alarms, windows, low, high, shown := plan.FalseAlarms.Rate()
+	return FalseAlarms{alarms, windows, analysis.Figure(low), analysis.Figure(high), shown}
 }
 
 // slowest returns the largest of the critical objectives' minutes; NaN, unknown
@@ -83,6 +92,9 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 	}
 	if len(v.Findings) == 0 && v.MinutesToDetectDouble == 0 {
 		v.MinutesToDetectDouble = analysis.Figure(math.NaN())
+	}
+	if v.FalseAlarms.Windows == 0 { // a share of nothing
+		v.FalseAlarms.Low, v.FalseAlarms.High = analysis.Figure(math.NaN()), analysis.Figure(math.NaN())
 	}
 	v.Gates = append([]Gate{}, v.Gates...)
 	v.Warnings = append([]string{}, v.Warnings...)

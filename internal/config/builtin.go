@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/release-assay/assay/analysis"
 )
 
@@ -9,25 +11,30 @@ import (
 // OpenTelemetry semantic conventions.
 type builtinSignal struct {
 	name    string
-	meaning string // what counts as bad
-	// As OTLP carries it: the count of a histogram, and its bad values.
-	metric, attribute string
-	bad               []string
-	// As Prometheus stores it after OTLP translation: the same count, and the same
-	// values as a pattern.
-	series, label, pattern string
+	meaning string
+	shape   analysis.Shape
+	unit    string
+	role    analysis.Role // in the built-in plan
+	// As OTLP carries it, and as Prometheus stores it after OTLP translation. Of a
+	// ratio both name the count of a histogram.
+	metric, series string
+	// Of a ratio, what counts as bad: values of an attribute, and the same as a
+	// pattern of a label.
+	attribute, label string
+	bad              []string
+	pattern          string
 }
 
 // builtinSignals is the catalogue. docs/signals.md lists it; a test compares.
 var builtinSignals = []builtinSignal{
 	{
-		name: "http_server_errors", meaning: "requests answered with a status of 500 to 599",
+		name: "http_server_errors", meaning: "requests answered with a status of 500 to 599", shape: analysis.ShapeRatio, unit: "1", role: analysis.Critical,
 		metric: "http.server.request.duration", attribute: "http.response.status_code", bad: []string{"5xx"},
 		series: "http_server_request_duration_seconds_count", label: "http_response_status_code", pattern: "5..",
 	},
 	{
 		// The six codes that the conventions call errors of the server.
-		name: "rpc_server_errors", meaning: "gRPC calls that failed on the server's side, as the conventions since 1.39 name them",
+		name: "rpc_server_errors", meaning: "gRPC calls that failed on the server's side, as the conventions since 1.39 name them", shape: analysis.ShapeRatio, unit: "1", role: analysis.Critical,
 		metric: "rpc.server.call.duration", attribute: "rpc.response.status_code",
 		bad:    []string{"DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"},
 		series: "rpc_server_call_duration_seconds_count", label: "rpc_response_status_code",
@@ -35,33 +42,72 @@ var builtinSignals = []builtinSignal{
 	},
 	{
 		// What most instrumentation still sends: numbers, and milliseconds.
-		name: "grpc_server_errors", meaning: "the same under the names of the conventions up to 1.38, which most instrumentation still sends",
+		name: "grpc_server_errors", meaning: "the same under the names of the conventions up to 1.38, which most instrumentation still sends", shape: analysis.ShapeRatio, unit: "1", role: analysis.Critical,
 		metric: "rpc.server.duration", attribute: "rpc.grpc.status_code",
 		bad:    []string{"12", "13", "14", "15", "2", "4"},
 		series: "rpc_server_duration_milliseconds_count", label: "rpc_grpc_status_code", pattern: "12|13|14|15|2|4",
 	},
+	{
+		name: "http_duration", meaning: "how long HTTP requests take", shape: analysis.ShapeDistribution, unit: "s", role: analysis.Secondary,
+		metric: "http.server.request.duration", series: "http_server_request_duration_seconds",
+	},
+	{
+		name: "rpc_duration", meaning: "how long gRPC calls take, as the conventions since 1.39 name it", shape: analysis.ShapeDistribution, unit: "s", role: analysis.Secondary,
+		metric: "rpc.server.call.duration", series: "rpc_server_call_duration_seconds",
+	},
+	{
+		name: "grpc_duration", meaning: "the same under the names of the conventions up to 1.38", shape: analysis.ShapeDistribution, unit: "ms", role: analysis.Secondary,
+		metric: "rpc.server.duration", series: "rpc_server_duration_milliseconds",
+	},
+	{
+		name: "memory", meaning: "physical memory that the process uses", shape: analysis.ShapeLevel, unit: unitBytes, role: analysis.Secondary,
+		metric: "process.memory.usage", series: "process_memory_usage_bytes",
+	},
+	{
+		name: "container_memory", meaning: "memory that the container uses", shape: analysis.ShapeLevel, unit: unitBytes, role: analysis.Secondary,
+		metric: "container.memory.usage", series: "container_memory_usage_bytes",
+	},
+	{
+		name: "cpu", meaning: "share of the processors that the process keeps busy", shape: analysis.ShapeLevel, unit: "1", role: analysis.Advisory,
+		metric: "process.cpu.utilization", series: "process_cpu_utilization_ratio",
+	},
+	{
+		name: "container_cpu", meaning: "processors that the container keeps busy", shape: analysis.ShapeLevel, unit: "{cpu}", role: analysis.Advisory,
+		metric: "container.cpu.usage", series: "container_cpu_usage",
+	},
 }
-
-// laterSignals are of the catalogue of the design, but need a shape that this
-// version has no method for.
-var laterSignals = []string{"http_duration", "rpc_duration", "cpu_per_request", "cpu", "memory", "restarts"}
 
 // signal writes the row in the words of a source: those of OTLP for the source
 // otlp, those of Prometheus for any other.
 func (b builtinSignal) signal(source string) analysis.Signal {
-	s := analysis.Signal{Name: b.name, Source: source, Unit: "1", Shape: analysis.ShapeRatio}
+	s := analysis.Signal{Name: b.name, Source: source, Unit: b.unit, Shape: b.shape}
+	metric := b.series
 	if source == OTLPSource {
-		s.Total = &analysis.Selector{Metric: b.metric, Field: analysis.FieldCount}
-		s.Bad = &analysis.Selector{Metric: b.metric, Field: analysis.FieldCount, Conditions: []analysis.Condition{
-			{Name: b.attribute, Op: analysis.OpIn, Values: append([]string(nil), b.bad...)},
-		}}
-		return s
+		metric = b.metric
 	}
-	s.Total = &analysis.Selector{Metric: b.series}
-	s.Bad = &analysis.Selector{Metric: b.series, Conditions: []analysis.Condition{
-		{Name: b.label, Op: analysis.OpRegexp, Values: []string{b.pattern}},
-	}}
+	switch b.shape {
+	case analysis.ShapeDistribution:
+		s.Histogram = &analysis.Selector{Metric: metric}
+	case analysis.ShapeLevel:
+		s.Gauge = &analysis.Selector{Metric: metric}
+		if source == OTLPSource {
+			s.Gauge.Field = analysis.FieldValue
+		}
+	default:
+		s.Total = &analysis.Selector{Metric: metric}
+		s.Bad = &analysis.Selector{Metric: metric, Conditions: []analysis.Condition{b.isBad(source)}}
+		if source == OTLPSource {
+			s.Total.Field, s.Bad.Field = analysis.FieldCount, analysis.FieldCount
+		}
+	}
 	return s
+}
+
+func (b builtinSignal) isBad(source string) analysis.Condition {
+	if source == OTLPSource {
+		return analysis.Condition{Name: b.attribute, Op: analysis.OpIn, Values: slices.Clone(b.bad)}
+	}
+	return analysis.Condition{Name: b.label, Op: analysis.OpRegexp, Values: []string{b.pattern}}
 }
 
 // BuiltinSignals returns the catalogue of built-in signals as they are read from
@@ -96,20 +142,26 @@ func findBuiltin(name, source string) (analysis.Signal, bool) {
 // An event may ask for it by this name; no policy file may use it.
 const BuiltinPolicyName = "built-in"
 
-// BuiltinPolicy is the plan of releases that no policy matches: the share of
-// failed HTTP requests, critical, tolerated up to 1.05 and unsafe from 1.25 times
-// the baseline, in the default window.
+// BuiltinPolicy is the plan of releases that no policy matches. Its objectives are
+// candidates, of which those are judged that the telemetry of the service has: the
+// shares of failed requests are critical, tolerated up to 1.05 and unsafe from 1.25
+// times the baseline; durations and memory are secondary. What a pod takes of the
+// processors follows its share of the traffic as much as its version, so that it is
+// reported only.
 func BuiltinPolicy(source string) analysis.Policy {
-	signal, _ := findBuiltin("http_server_errors", source)
-	return analysis.Policy{
-		Name: BuiltinPolicyName,
-		Objectives: []analysis.Objective{{
-			Name: signal.Name, Role: analysis.Critical, Signal: signal,
-			Tolerance: &analysis.Bound{Ratio: 1.05}, Margin: &analysis.Bound{Ratio: 1.25},
-		}},
+	out := analysis.Policy{
+		Name:          BuiltinPolicyName,
 		Window:        analysis.DefaultWindow(),
 		AlphaRollback: analysis.DefaultAlphaRollback,
 		AlphaPromote:  analysis.DefaultAlphaPromote,
 		BuiltIn:       true,
 	}
+	for _, b := range builtinSignals {
+		o := analysis.Objective{Name: b.name, Role: b.role, Signal: b.signal(source)}
+		if b.shape == analysis.ShapeRatio {
+			o.Tolerance, o.Margin = &analysis.Bound{Ratio: 1.05}, &analysis.Bound{Ratio: 1.25}
+		}
+		out.Objectives = append(out.Objectives, o)
+	}
+	return out
 }

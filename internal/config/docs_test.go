@@ -90,10 +90,14 @@ func TestSignalsPage(t *testing.T) {
 
 func signalTable() string {
 	var b strings.Builder
-	b.WriteString("\n| signal | bad | from `otlp` | from Prometheus |\n|---|---|---|---|\n")
+	b.WriteString("\n| signal | shape | built-in plan | what | from `otlp` | from Prometheus |\n|---|---|---|---|---|---|\n")
 	for _, s := range builtinSignals {
-		fmt.Fprintf(&b, "| `%s` | %s | `%s`, where `%s` is %s | `%s{%s=~\"%s\"}` |\n", s.name, s.meaning,
-			s.metric, s.attribute, strings.Join(s.bad, ", "), s.series, s.label, strings.ReplaceAll(s.pattern, "|", `\|`))
+		pushed, scraped := "`"+s.metric+"`", "`"+s.series+"`"
+		if s.shape == analysis.ShapeRatio {
+			pushed += fmt.Sprintf(", bad where `%s` is %s", s.attribute, strings.Join(s.bad, ", "))
+			scraped += fmt.Sprintf(", bad `{%s=~\"%s\"}`", s.label, strings.ReplaceAll(s.pattern, "|", `\|`))
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", s.name, s.shape, s.role, s.meaning, pushed, scraped)
 	}
 	return b.String() + "\n"
 }

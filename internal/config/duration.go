@@ -36,8 +36,7 @@ func parseDuration(s string) (time.Duration, error) {
 var openSLODuration = regexp.MustCompile(`^[1-9][0-9]{0,5}[mhdwMQY]$`)
 
 // sloDuration is a duration of OpenSLO: one positive whole number and one of the
-// units m (minutes), h, d, w, M (months), Q and Y. It is checked, not computed
-// with: the time window of an SLO says nothing about how two versions compare.
+// units m (minutes), h, d, w, M (months), Q and Y. It is kept as it was written.
 type sloDuration string
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -47,4 +46,27 @@ func (d *sloDuration) UnmarshalText(text []byte) error {
 	}
 	*d = sloDuration(text)
 	return nil
+}
+
+var sloUnits = map[byte]time.Duration{
+	'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
+	'M': 30 * 24 * time.Hour, 'Q': 90 * 24 * time.Hour, 'Y': 365 * 24 * time.Hour,
+}
+
+// longestWindow is far beyond that of any SLO.
+const longestWindow = 100 * 365 * 24 * time.Hour
+
+// window is how long d is, a month being 30 days, a quarter 90 and a year 365; false
+// where that is longer than any window of an SLO.
+func (d sloDuration) window() (time.Duration, bool) {
+	if !openSLODuration.MatchString(string(d)) {
+		return 0, false
+	}
+	last := len(d) - 1
+	n, _ := strconv.Atoi(string(d[:last]))
+	unit := sloUnits[d[last]]
+	if time.Duration(n) > longestWindow/unit {
+		return 0, false
+	}
+	return time.Duration(n) * unit, true
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/release-assay/assay/internal/promql"
 )
 
-// A metricSource is one counter of a ratioMetric: where it is asked for, and a
-// spec in the words of that source.
+// A metricSource is a counter, a histogram or a gauge: where it is asked for, and a spec
+// in the words of that source.
 type metricSource struct {
 	Type metricSourceType `yaml:"type"`
 	Ref  string           `yaml:"metricSourceRef"`
@@ -47,9 +47,15 @@ type prometheusSpec struct {
 	Query string `yaml:"query" need:"true"`
 }
 
+// otlpSpec is a counter: a part of a pushed metric.
 type otlpSpec struct {
+	otlpMetric `yaml:",inline"`
+	Field      otlpField `yaml:"field" need:"true"`
+}
+
+// otlpMetric is a pushed metric as a whole: all buckets of a histogram, or a gauge.
+type otlpMetric struct {
 	Metric string                  `yaml:"metric" need:"true"`
-	Field  otlpField               `yaml:"field" need:"true"`
 	Where  map[string][]whereValue `yaml:"where"`
 }
 
@@ -107,6 +113,16 @@ func (m metricSource) source(d *document, path string, sources Sources) (Source,
 
 // selector reads m into the counter that it selects and the name of its source.
 func (m metricSource) selector(d *document, path string, sources Sources) (*analysis.Selector, string) {
+	return m.read(d, path, sources, promql.Counter, func(spec string) *analysis.Selector {
+		var o otlpSpec
+		d.decode(&m.Spec, spec, &o)
+		return o.selector(d, spec, analysis.Field(o.Field))
+	})
+}
+
+// read reads m in the words of its source: a query by the given reader, or the spec of
+// a pushed metric, which stands at spec.
+func (m metricSource) read(d *document, path string, sources Sources, query func(string) (*analysis.Selector, error), pushed func(spec string) *analysis.Selector) (*analysis.Selector, string) {
 	source, ok := m.source(d, path, sources)
 	spec := join(path, "spec")
 	switch kind := typeOf(source.Kind); {
@@ -119,24 +135,18 @@ func (m metricSource) selector(d *document, path string, sources Sources) (*anal
 			d.fail(join(spec, "query"), "must not be empty")
 			return nil, source.Name
 		}
-		s, err := promql.Counter(p.Query)
+		s, err := query(p.Query)
 		if err != nil {
 			d.fail(join(spec, "query"), "%v", err)
 		}
 		return s, source.Name
 	case ok:
-		var o otlpSpec
-		d.decode(&m.Spec, spec, &o)
-		if o.Metric == "" {
-			d.fail(join(spec, "metric"), "must not be empty")
-			return nil, source.Name
-		}
-		return o.selector(d, spec), source.Name
+		return pushed(spec), source.Name
 	}
 	return nil, source.Name
 }
 
-// written is where the name of the counter stands.
+// written is where the name of the metric stands.
 func (m metricSource) written(d *document, path string) Place {
 	spec := join(path, "spec")
 	if query := join(spec, "query"); d.places[query] != nil {
@@ -147,8 +157,12 @@ func (m metricSource) written(d *document, path string) Place {
 
 func isAbsent(n yaml.Node) bool { return n.Kind == 0 || isNull(&n) }
 
-func (o otlpSpec) selector(d *document, path string) *analysis.Selector {
-	s := &analysis.Selector{Metric: o.Metric, Field: analysis.Field(o.Field)}
+func (o otlpMetric) selector(d *document, path string, field analysis.Field) *analysis.Selector {
+	if o.Metric == "" {
+		d.fail(join(path, "metric"), "must not be empty")
+		return nil
+	}
+	s := &analysis.Selector{Metric: o.Metric, Field: field}
 	for name, values := range o.Where {
 		where := join(join(path, "where"), name)
 		if len(values) == 0 {

@@ -8,30 +8,30 @@ import (
 	"github.com/release-assay/assay/analysis"
 )
 
-// objective is one clause of a ReleaseValidation: an SLO or a built-in signal, its
-// role, and perhaps bounds of its own.
+// objective is one clause of a ReleaseValidation: an SLO or a signal, its role, and
+// perhaps bounds of its own.
 type objective struct {
-	SLORef      string `yaml:"sloRef"`
-	Signal      string `yaml:"signal"`
-	Source      string `yaml:"source"` // of a built-in signal; builtIn.source of the process if absent
-	Role        role   `yaml:"role" need:"true"`
-	Tolerance   bound  `yaml:"tolerance"`
-	Margin      bound  `yaml:"margin"`
-	Logs        later  `yaml:"logs"`
-	Traces      later  `yaml:"traces"`
-	RawQuery    later  `yaml:"rawQuery" of:"level objectives (any expression, compared as a level); name a ratio of counters by sloRef, or a built-in signal"`
-	BeforeAfter later  `yaml:"beforeAfter"`
-	AcceptWeak  later  `yaml:"acceptWeak"`
+	SLORef    string `yaml:"sloRef"`
+	Signal    string `yaml:"signal"`
+	Source    string `yaml:"source"` // of a built-in signal; builtIn.source of the process if absent
+	Role      role   `yaml:"role" need:"true"`
+	Tolerance bound  `yaml:"tolerance"`
+	Margin    bound  `yaml:"margin"`
+	clauses   `yaml:",inline"`
+	Logs      later `yaml:"logs"`
+	Traces    later `yaml:"traces"`
+	RawQuery  later `yaml:"rawQuery" of:"any expression, compared as a level; name a ratio of counters by sloRef, or a gauge or histogram by spec.signals"`
 }
 
 const objectivesPath = "spec.objectives"
 
 func (o validationObject) objectives(d *document, s *set) (out []analysis.Objective, places []Written) {
+	own := o.signals(d, s)
 	first := map[string]int{}
 	critical := false
 	for i, written := range o.Spec.Objectives {
 		path := at(objectivesPath, i)
-		read, place := written.read(d, path, s)
+		read, place := written.read(d, path, s, own, o.Spec.Cohorts.Baseline.Mode)
 		if before, twice := first[read.Name]; twice && read.Name != "" {
 			d.fail(path, "%s is %s already", read.Name, at(objectivesPath, before))
 		}
@@ -45,7 +45,7 @@ func (o validationObject) objectives(d *document, s *set) (out []analysis.Object
 	return out, places
 }
 
-func (o objective) read(d *document, path string, s *set) (analysis.Objective, Written) {
+func (o objective) read(d *document, path string, s *set, own map[string]named, mode cohortMode) (analysis.Objective, Written) {
 	w := Written{Objective: d.whereIs(path)}
 	out := analysis.Objective{Role: analysis.Role(o.Role), Tolerance: o.Tolerance.pointer(), Margin: o.Margin.pointer()}
 	known := false
@@ -62,24 +62,41 @@ func (o objective) read(d *document, path string, s *set) (analysis.Objective, W
 		if o.Source != "" {
 			d.fail(join(path, "source"), "an SLO names its source itself")
 		}
-		out.Signal, out.Target, known = promised.signal, promised.target, promised.sound
-		w.Event, w.Total = promised.written.Event, promised.written.Total
+		out.Signal, known = promised.signal, promised.sound
+		if !promised.threshold {
+			out.Target, out.SLOWindow = promised.target, promised.length()
+		}
+		w.Event, w.Total, w.slo = promised.written.Event, promised.written.Total, true
+	case o.Signal != "" && own[o.Signal].signal.Name != "":
+		out.Name = o.Signal
+		out.Signal, known = own[o.Signal].signal, own[o.Signal].sound
+		w.Event, w.Total = own[o.Signal].written.Event, own[o.Signal].written.Total
+		if o.Source != "" {
+			d.fail(join(path, "source"), "a signal of spec.signals names its source itself")
+		}
 	case o.Signal != "":
 		out.Name = o.Signal
-		out.Signal, known = o.builtin(d, path, s)
+		out.Signal, known = o.builtin(d, path, s, names(own))
 		w.Event = d.whereIs(join(path, "signal"))
 		w.Total = w.Event
 	default:
 		d.fail(path, "needs sloRef or signal")
 	}
 	if known {
+		o.clauses.read(d, path, mode, &out)
+		if out.Leak != nil {
+			out.Name += leakSuffix // beside the level of the same signal
+		}
 		o.checkBounds(d, path, out)
 	}
 	return out, w
 }
 
-// builtin finds the built-in signal that o names, in the words of its source.
-func (o objective) builtin(d *document, path string, s *set) (analysis.Signal, bool) {
+const leakSuffix = "_leak"
+
+// builtin finds the built-in signal that o names, in the words of its source; own are
+// the other names that would have been legal.
+func (o objective) builtin(d *document, path string, s *set, own []string) (analysis.Signal, bool) {
 	source := o.Source
 	if source == "" {
 		source = s.builtIn
@@ -93,17 +110,11 @@ func (o objective) builtin(d *document, path string, s *set) (analysis.Signal, b
 	if known {
 		return signal, true
 	}
-	for _, name := range laterSignals {
-		if name == o.Signal {
-			d.fail(join(path, "signal"), "%q is not known to this version%s", name, legalList("", builtinNames()))
-			return signal, false
-		}
-	}
 	hint := ""
 	if _, isSLO := s.slos[o.Signal]; isSLO {
 		hint = "; it is the name of an SLO, which sloRef refers to"
 	}
-	d.fail(join(path, "signal"), "unknown signal %q%s%s", o.Signal, legalList(o.Signal, builtinNames()), hint)
+	d.fail(join(path, "signal"), "unknown signal %q%s%s", o.Signal, legalList(o.Signal, append(builtinNames(), own...)), hint)
 	return signal, false
 }
 
@@ -120,6 +131,8 @@ func (o objective) checkBounds(d *document, path string, out analysis.Objective)
 			d.fail(p, "%.4g%% of what? Write {budget: %.4g%%} for a share of the error budget, or {ratio: %.4g} for a multiple of the baseline", share, share, b.Ratio)
 		case b.set && b.Budget != 0 && out.Target == 0:
 			d.fail(join(p, "budget"), "a share of the error budget needs an SLO (sloRef)")
+		case b.set && b.Ratio != 1 && out.Target > 0 && out.Signal.Shape == analysis.ShapeLevel:
+			d.fail(join(p, "ratio"), "a ratio of gauges is compared by its difference, so that a multiple of the baseline means nothing; write {budget: 25%%}")
 		}
 	}
 	if d.faulty(path) {

@@ -10,7 +10,8 @@ import (
 )
 
 // sloObject is an OpenSLO v1 SLO. Of it, a comparison needs the indicator and the
-// target; the time window is checked, and what is for alerting is passed over.
+// target; the time window says how large the error budget is, and what is for alerting
+// is passed over.
 type sloObject struct {
 	header `yaml:",inline"`
 	Spec   struct {
@@ -40,16 +41,28 @@ type indicator struct {
 type indicatorSpec struct {
 	Description     string       `yaml:"description"`
 	RatioMetric     *ratioMetric `yaml:"ratioMetric"`
-	ThresholdMetric later        `yaml:"thresholdMetric"`
+	ThresholdMetric *wholeMetric `yaml:"thresholdMetric"`
 }
 
 type ratioMetric struct {
-	Counter *bool   `yaml:"counter"`
-	Good    *metric `yaml:"good"`
-	Bad     *metric `yaml:"bad"`
-	Total   *metric `yaml:"total"`
-	Raw     later   `yaml:"raw"`
-	RawType later   `yaml:"rawType"`
+	Counter *bool        `yaml:"counter"`
+	Good    *metric      `yaml:"good"`
+	Bad     *metric      `yaml:"bad"`
+	Total   *metric      `yaml:"total"`
+	Raw     *wholeMetric `yaml:"raw"`
+	RawType rawType      `yaml:"rawType"`
+}
+
+// rawType says what a gauge is the share of.
+type rawType string
+
+const (
+	rawSuccess rawType = "success"
+	rawFailure rawType = "failure"
+)
+
+func (rawType) legal() (now, later []string) {
+	return []string{string(rawSuccess), string(rawFailure)}, nil
 }
 
 type metric struct {
@@ -59,10 +72,12 @@ type metric struct {
 type timeWindow struct {
 	Duration  sloDuration `yaml:"duration" need:"true"`
 	IsRolling bool        `yaml:"isRolling"`
-	Calendar  *struct {
-		StartTime string `yaml:"startTime" need:"true"`
-		TimeZone  string `yaml:"timeZone" need:"true"`
-	} `yaml:"calendar"`
+	Calendar  *calendar   `yaml:"calendar"`
+}
+
+type calendar struct {
+	StartTime string `yaml:"startTime" need:"true"`
+	TimeZone  string `yaml:"timeZone" need:"true"`
 }
 
 type budgetingMethod string
@@ -75,8 +90,8 @@ type sloObjective struct {
 	DisplayName     string   `yaml:"displayName"`
 	Target          *float64 `yaml:"target"`
 	TargetPercent   *float64 `yaml:"targetPercent"`
-	Op              later    `yaml:"op"`    // of a thresholdMetric
-	Value           later    `yaml:"value"` // of a thresholdMetric
+	Op              op       `yaml:"op"`    // of a thresholdMetric
+	Value           *float64 `yaml:"value"` // of a thresholdMetric
 	TimeSliceTarget later    `yaml:"timeSliceTarget"`
 	TimeSliceWindow later    `yaml:"timeSliceWindow"`
 	Indicator       later    `yaml:"indicator"` // of a composite SLO
@@ -84,14 +99,21 @@ type sloObjective struct {
 	CompositeWeight later    `yaml:"compositeWeight"`
 }
 
+// op says on which side of its value a thresholdMetric is good.
+type op string
+
+func (op) legal() (now, later []string) { return []string{"lte", "gte", "lt", "gt"}, nil }
+
+func (o op) higherIsBetter() bool { return o == "gte" || o == "gt" }
+
 // An slo is what a comparison takes from an SLO.
 type slo struct {
+	sli
 	service string
-	signal  analysis.Signal
-	written Written
 	target  float64
-	where   string
-	sound   bool // false: its file is wrong, which is reported there
+	op      op
+	value   float64     // of a thresholdMetric
+	window  *timeWindow // nil: not named
 }
 
 // readSLO reads an SLO. The SLIs of the set were read before.
@@ -99,7 +121,8 @@ func readSLO(d *document, s *set) (string, *slo) {
 	var o sloObject
 	d.decode(d.root, "", &o)
 	o.Metadata.checkName(d)
-	out := &slo{where: d.position("metadata.name"), service: o.Spec.Service}
+	out := &slo{service: o.Spec.Service}
+	referred := true
 	switch {
 	case o.Spec.Indicator != nil && o.Spec.IndicatorRef != "":
 		d.fail("spec.indicatorRef", "indicator and indicatorRef exclude each other")
@@ -107,27 +130,28 @@ func readSLO(d *document, s *set) (string, *slo) {
 		if m := o.Spec.Indicator.Metadata; m != nil && !objectName.MatchString(m.Name) {
 			d.fail("spec.indicator.metadata.name", "%s", badName(m.Name))
 		}
-		out.signal, out.written = o.Spec.Indicator.Spec.signal(d, "spec.indicator.spec", s.sources)
+		out.sli = o.Spec.Indicator.Spec.read(d, "spec.indicator.spec", s.sources)
 	case o.Spec.IndicatorRef != "":
-		referred, known := s.slis[o.Spec.IndicatorRef]
+		named, known := s.slis[o.Spec.IndicatorRef]
 		if !known {
 			d.fail("spec.indicatorRef", "no SLI is called %q%s", o.Spec.IndicatorRef, legalList(o.Spec.IndicatorRef, names(s.slis)))
 		} else {
-			out.signal, out.written = referred.signal, referred.written
+			out.sli, referred = *named, named.sound
 		}
 	default:
 		d.fail("spec.indicator", "is required (or indicatorRef)")
 	}
-	out.signal.Name = o.Metadata.Name
+	out.signal.Name, out.where = o.Metadata.Name, d.position("metadata.name")
 	o.checkService(d, s)
-	o.checkTimeWindow(d)
+	out.window = o.timeWindow(d)
 	out.target = o.target(d)
-	out.sound = len(d.faults) == 0 && (o.Spec.IndicatorRef == "" || s.slis[o.Spec.IndicatorRef].sound)
+	o.readThreshold(d, out)
+	out.sound = len(d.faults) == 0 && referred
 	return o.Metadata.Name, out
 }
 
-// checkTimeWindow holds the window to what OpenSLO says of it.
-func (o sloObject) checkTimeWindow(d *document) {
+// timeWindow returns the window, held to what OpenSLO says of it; nil: there is none.
+func (o sloObject) timeWindow(d *document) *timeWindow {
 	const path = "spec.timeWindow"
 	if len(o.Spec.TimeWindow) > 1 {
 		d.fail(at(path, 1), "an SLO has one time window")
@@ -139,7 +163,23 @@ func (o sloObject) checkTimeWindow(d *document) {
 		case !w.IsRolling && w.Calendar == nil:
 			d.fail(p, "a window that is not rolling needs a calendar")
 		}
+		if _, ok := w.Duration.window(); !ok && w.Duration != "" {
+			d.fail(join(at(path, i), "duration"), "%q is longer than 100 years", w.Duration)
+		}
 	}
+	if len(o.Spec.TimeWindow) == 0 {
+		return nil
+	}
+	return &o.Spec.TimeWindow[0]
+}
+
+// length is how long the window of an SLO is; 0: not named.
+func (s *slo) length() analysis.Duration {
+	if s.window == nil {
+		return 0
+	}
+	length, _ := s.window.Duration.window()
+	return analysis.Duration(length)
 }
 
 // target returns the share of good events that the SLO promises.
@@ -184,70 +224,26 @@ func inRange(d *document, path string, v, one float64) float64 {
 	return share
 }
 
-// An sli is an SLI of the set.
-type sli struct {
-	signal  analysis.Signal
-	written Written
-	where   string
-	sound   bool
-}
-
-func readSLI(d *document, s *set) (string, *sli) {
-	var o sliObject
-	d.decode(d.root, "", &o)
-	o.Metadata.checkName(d)
-	out := &sli{where: d.position("metadata.name")}
-	out.signal, out.written = o.Spec.signal(d, "spec", s.sources)
-	out.sound = len(d.faults) == 0
-	return o.Metadata.Name, out
-}
-
-// signal reads an indicator into what is measured. Its name is given by the SLO.
-func (s indicatorSpec) signal(d *document, path string, sources Sources) (out analysis.Signal, w Written) {
-	out = analysis.Signal{Unit: "1", Shape: analysis.ShapeRatio}
-	r := s.RatioMetric
-	if r == nil {
-		d.fail(path, "needs a ratioMetric")
-		return out, w
+// readThreshold reads on which side of which value a thresholdMetric is good. A
+// comparison takes the side from it; how high the canary may be says its baseline.
+func (o sloObject) readThreshold(d *document, out *slo) {
+	const path = "spec.objectives[0]"
+	if len(o.Spec.Objectives) != 1 {
+		return
 	}
-	path = join(path, "ratioMetric")
-	if d.faulty(join(path, "raw")) {
-		return out, w // another form, with other keys
-	}
+	objective := o.Spec.Objectives[0]
 	switch {
-	case d.faulty(join(path, "counter")):
-	case r.Counter == nil:
-		d.fail(path, "needs counter: true: only counts can be compared exactly, so it must be said that these are counts")
-	case !*r.Counter:
-		d.fail(join(path, "counter"), "counter: false (ratios of gauges) is not known to this version")
-	}
-	switch {
-	case r.Good != nil && r.Bad != nil:
-		d.fail(join(path, "bad"), "good and bad exclude each other")
-	case r.Good == nil && r.Bad == nil:
-		d.fail(path, "needs a good or a bad counter")
-	}
-	if r.Total == nil {
-		d.fail(join(path, "total"), "is required")
-	}
-	for _, part := range []struct {
-		key    string
-		metric *metric
-		into   **analysis.Selector
-		place  *Place
-	}{{"good", r.Good, &out.Good, &w.Event}, {"bad", r.Bad, &out.Bad, &w.Event}, {"total", r.Total, &out.Total, &w.Total}} {
-		if part.metric == nil {
-			continue
+	case out.threshold && (objective.Op == "" || objective.Value == nil):
+		d.fail(path, "needs op and value, which say when the thresholdMetric is good")
+	case out.threshold:
+		out.op, out.value = objective.Op, *objective.Value
+		if out.op.higherIsBetter() {
+			out.signal.Better = analysis.BetterHigher
 		}
-		where := join(join(path, part.key), "metricSource")
-		selector, source := part.metric.Source.selector(d, where, sources)
-		*part.into, *part.place = selector, part.metric.Source.written(d, where)
-		switch {
-		case out.Source == "":
-			out.Source = source
-		case source != "" && source != out.Source:
-			d.fail(where, "is read from %q, but the other counter from %q: a ratio has one source", source, out.Source)
-		}
+	case d.faulty("spec.indicator"): // it may have been meant to be one
+	case objective.Op != "":
+		d.fail(join(path, "op"), "is for a thresholdMetric")
+	case objective.Value != nil:
+		d.fail(join(path, "value"), "is for a thresholdMetric")
 	}
-	return out, w
 }

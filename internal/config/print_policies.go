@@ -24,7 +24,7 @@ func (p Policies) Print() ([]byte, error) {
 		docs = append(docs, p.slos[name].print(name, p.Sources))
 	}
 	for _, read := range p.policies {
-		docs = append(docs, read.print(p.slos))
+		docs = append(docs, read.print(p.Sources))
 	}
 	if len(docs) == 0 {
 		return nil, nil
@@ -33,42 +33,69 @@ func (p Policies) Print() ([]byte, error) {
 }
 
 func (s *slo) print(name string, sources Sources) *yaml.Node {
-	ratio := []any{"counter", true}
-	for _, part := range []struct {
-		key      string
-		selector *analysis.Selector
-	}{{"good", s.signal.Good}, {"bad", s.signal.Bad}, {"total", s.signal.Total}} {
-		if part.selector != nil {
-			ratio = append(ratio, part.key, flow("metricSource", flow(
-				"metricSourceRef", s.signal.Source, "spec", printSelector(part.selector, sources[s.signal.Source].Kind))))
+	kind := sources[s.signal.Source].Kind
+	var spec *yaml.Node
+	target := flow("target", s.target)
+	switch {
+	case s.threshold:
+		spec = mapping("thresholdMetric", printMetric(s.signal.Source, s.signal.Gauge, kind, false))
+		target = flow("target", s.target, "op", string(s.op), "value", s.value)
+	case s.signal.Gauge != nil:
+		share := rawFailure
+		if s.signal.Better == analysis.BetterHigher {
+			share = rawSuccess
 		}
+		spec = mapping("ratioMetric", mapping("raw", printMetric(s.signal.Source, s.signal.Gauge, kind, false), "rawType", string(share)))
+	default:
+		ratio := []any{"counter", true}
+		for _, part := range []struct {
+			key      string
+			selector *analysis.Selector
+		}{{"good", s.signal.Good}, {"bad", s.signal.Bad}, {"total", s.signal.Total}} {
+			if part.selector != nil {
+				ratio = append(ratio, part.key, printMetric(s.signal.Source, part.selector, kind, true))
+			}
+		}
+		spec = mapping("ratioMetric", mapping(ratio...))
 	}
-	return mapping(
-		"apiVersion", openSLO, "kind", kindSLO.name, "metadata", flow("name", name),
-		"spec", mapping(
-			"service", s.service,
-			"indicator", mapping("spec", mapping("ratioMetric", mapping(ratio...))),
-			"budgetingMethod", "Occurrences",
-			"objectives", []*yaml.Node{flow("target", s.target)},
-		))
+	of := []any{"service", s.service, "indicator", mapping("spec", spec)}
+	if s.window != nil {
+		of = append(of, "timeWindow", []*yaml.Node{s.window.print()})
+	}
+	of = append(of, "budgetingMethod", "Occurrences", "objectives", []*yaml.Node{target})
+	return mapping("apiVersion", openSLO, "kind", kindSLO.name, "metadata", flow("name", name), "spec", mapping(of...))
 }
 
-func printSelector(s *analysis.Selector, kind SourceKind) *yaml.Node {
-	if kind != KindOTLP {
-		return flow("query", promql.Text(s))
-	}
-	pairs := []any{"metric", s.Metric, "field", string(s.Field)}
-	var where []any
-	for _, c := range s.Conditions {
-		where = append(where, c.Name, flowList(c.Values))
-	}
-	if where != nil {
-		pairs = append(pairs, "where", flow(where...))
+func (w *timeWindow) print() *yaml.Node {
+	pairs := []any{"duration", string(w.Duration), "isRolling", w.IsRolling}
+	if w.Calendar != nil {
+		pairs = append(pairs, "calendar", flow("startTime", w.Calendar.StartTime, "timeZone", w.Calendar.TimeZone))
 	}
 	return flow(pairs...)
 }
 
-func (p policy) print(slos map[string]*slo) *yaml.Node {
+// printMetric writes a metric of a source, and the field of a pushed one where a part
+// of it is counted.
+func printMetric(source string, s *analysis.Selector, kind SourceKind, counted bool) *yaml.Node {
+	spec := flow("query", promql.Text(s))
+	if kind == KindOTLP {
+		pairs := []any{"metric", s.Metric}
+		if counted {
+			pairs = append(pairs, "field", string(s.Field))
+		}
+		var where []any
+		for _, c := range s.Conditions {
+			where = append(where, c.Name, flowList(c.Values))
+		}
+		if where != nil {
+			pairs = append(pairs, "where", flow(where...))
+		}
+		spec = flow(pairs...)
+	}
+	return flow("metricSource", flow("metricSourceRef", source, "spec", spec))
+}
+
+func (p policy) print(sources Sources) *yaml.Node {
 	match := []any{"service", p.service}
 	for _, part := range []struct {
 		key      string
@@ -79,26 +106,30 @@ func (p policy) print(slos map[string]*slo) *yaml.Node {
 		}
 	}
 	var objectives []*yaml.Node
-	for _, o := range p.Objectives {
-		name := []any{"sloRef", o.Name}
-		if _, isSLO := slos[o.Name]; !isSLO || o.Target == 0 {
-			name = []any{"signal", o.Name, "source", o.Signal.Source}
-		}
-		objectives = append(objectives, mapping(append(name, "role", string(o.Role),
-			"tolerance", printBound(o.Tolerance, autoTolerance(o)), "margin", printBound(o.Margin, autoMargin(o)))...))
+	for i, o := range p.Objectives {
+		objectives = append(objectives, printObjective(o, p.written[i].slo))
 	}
 	w := p.Window
-	return mapping(
-		"apiVersion", ours, "kind", kindValidation.name, "metadata", flow("name", p.Name),
-		"spec", mapping(
-			"match", flow(match...),
-			"cohorts", mapping(
-				"canary", flow("matchers", printMatchers(p.Canary, templates[0])),
-				"baseline", flow("matchers", printMatchers(p.Baseline, templates[1]), "mode", "concurrent")),
-			"window", flow("warmup", w.Warmup.String(), "minBake", w.MinBake.String(), "deadline", w.Deadline.String(), "onUnderpowered", string(w.OnUnderpowered)),
-			"objectives", objectives,
-			"decision", flow("alphaRollback", p.AlphaRollback, "alphaPromote", p.AlphaPromote),
-		))
+	cohorts := []any{
+		"canary", flow("matchers", printMatchers(p.Canary, templates[0])),
+		"baseline", flow("matchers", printMatchers(p.Baseline, templates[1]), "mode", string(cohortMode(p.Comparison).orConcurrent())),
+	}
+	if p.Control != nil {
+		cohorts = append(cohorts, "control", flow("matchers", flow(pairsOf(p.Control)...)))
+	}
+	spec := []any{
+		"match", flow(match...),
+		"cohorts", mapping(cohorts...),
+		"window", flow("warmup", w.Warmup.String(), "minBake", w.MinBake.String(), "deadline", w.Deadline.String(), "onUnderpowered", string(w.OnUnderpowered)),
+	}
+	if own := p.printSignals(sources); own != nil {
+		spec = append(spec, "signals", own)
+	}
+	spec = append(spec, "objectives", objectives, "decision", flow("alphaRollback", p.AlphaRollback, "alphaPromote", p.AlphaPromote))
+	if p.Costs != nil {
+		spec = append(spec, "costs", printCosts(*p.Costs))
+	}
+	return mapping("apiVersion", ours, "kind", kindValidation.name, "metadata", flow("name", p.Name), "spec", mapping(spec...))
 }
 
 func printMatchers(matchers map[string]string, byDefault string) *yaml.Node {
@@ -143,6 +174,8 @@ func printPercent(share float64) string {
 
 func autoTolerance(o analysis.Objective) string {
 	switch {
+	case o.Target > 0 && o.Signal.Shape == analysis.ShapeLevel:
+		return "{budget: 25%}"
 	case o.Target == 0:
 		return "{ratio: 1.05}"
 	case o.Margin != nil && o.Margin.Budget == 0:
@@ -152,7 +185,12 @@ func autoTolerance(o analysis.Objective) string {
 }
 
 func autoMargin(o analysis.Objective) string {
-	if o.Target == 0 {
+	switch {
+	case o.Target > 0 && o.Signal.Shape == analysis.ShapeLevel:
+		return "{budget: 50%}"
+	case o.Signal.Shape != analysis.ShapeRatio:
+		return "{ratio: 1.2}"
+	case o.Target == 0:
 		return "{ratio: 1.25}"
 	}
 	return "{ratio: 1, budget: 50%} if the traffic can show it in 0.7 of the deadline, else what the baseline leaves of the budget"

@@ -137,8 +137,8 @@ func comparable(t *testing.T, p Policies) string {
 			all[i].Baseline = map[string]string{analysis.AttrVersion: templates[1]}
 		}
 		for _, o := range all[i].Objectives {
-			for _, s := range []*analysis.Selector{o.Signal.Bad, o.Signal.Good, o.Signal.Total} {
-				if s != nil {
+			for _, s := range o.Signal.Selectors() {
+				{
 					slices.SortFunc(s.Conditions, func(a, b analysis.Condition) int {
 						return strings.Compare(a.Name+string(a.Op)+a.Values[0], b.Name+string(b.Op)+b.Values[0])
 					})

@@ -239,12 +239,26 @@ func (*metricSource) schema(g *grammar) schema {
 	return out
 }
 
-// A signal is one of the catalogue.
+// Of what is no counter no field is counted.
+func (*wholeSource) schema(g *grammar) schema {
+	type shape metricSource
+	out := g.structure(reflect.TypeFor[shape]())
+	out["properties"].(schema)["spec"] = schema{"anyOf": []schema{g.of(reflect.TypeFor[prometheusSpec]()), g.of(reflect.TypeFor[otlpMetric]())}}
+	return out
+}
+
+// A signal is one of the catalogue, which editors offer, or one of spec.signals.
 func (*objective) schema(g *grammar) schema {
 	type shape objective
 	out := g.structure(reflect.TypeFor[shape]())
-	out["properties"].(schema)["signal"] = orNull(schema{"enum": anyOf(builtinNames())})
+	out["properties"].(schema)["signal"] = orNull(schema{"anyOf": []schema{{"enum": anyOf(builtinNames())}, text(signalName.String())}})
 	return out
+}
+
+func (*quantile) schema(*grammar) schema { return text(`^p[0-9]+(\.[0-9]+)?$`) }
+
+func (*quantity) schema(*grammar) schema {
+	return schema{"anyOf": []schema{{"type": "number"}, text(`^[0-9]+(\.[0-9]+)?([kMGT]|[KMGT]i)?B$`)}}
 }
 
 // What connects to a DataSource are the options of the adapter of its type.

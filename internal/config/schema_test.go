@@ -196,9 +196,9 @@ func timesAreTexts(n *yaml.Node) {
 
 // ofShape are the mistakes that a schema can see: which keys there are, and what kind
 // of value each has.
-var ofShape = regexp.MustCompile(`unknown key|unknown value|unknown kind|unknown signal|, must be (a |true|an object)|is no (duration|OpenSLO duration|percent)|which is no bound|is empty$|` +
+var ofShape = regexp.MustCompile(`unknown key|unknown value|unknown kind|, must be (a |true|an object)|is no (duration|OpenSLO duration|percent|quantile|number and no size)|which is no bound|is empty$|` +
 	`(apiVersion|kind|spec|name|type|role|service|match|objectives|query|metric|field|metricSource|password|topic|budgetingMethod|matchers|canary\.matchers): is required|` +
-	`(logs|traces|rawQuery|gates|raw|rawType|thresholdMetric|op|value|timeSliceTarget|timeSliceWindow|indicatorRef|compositeWeight|beforeAfter|acceptWeak): is not known to this version|` +
+	`(logs|traces|rawQuery|gates|timeSliceTarget|timeSliceWindow|indicatorRef|compositeWeight): is not known to this version|` +
 	`"[A-Za-z0-9./-]+" is not known to this version \(legal`)
 
 // seenEarlier are files whose first mistake keeps the decoder from the options of an

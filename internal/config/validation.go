@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 
@@ -25,10 +26,15 @@ type validationObject struct {
 				Matchers map[string]string `yaml:"matchers"`
 				Mode     cohortMode        `yaml:"mode"`
 			} `yaml:"baseline"`
+			Control struct {
+				Matchers map[string]string `yaml:"matchers" need:"true"`
+			} `yaml:"control"`
 		} `yaml:"cohorts"`
 		Window     window      `yaml:"window"`
+		Signals    []ownSignal `yaml:"signals"`
 		Objectives []objective `yaml:"objectives" need:"true"`
 		Decision   decision    `yaml:"decision"`
+		Costs      *costs      `yaml:"costs"`
 		Gates      later       `yaml:"gates"`
 	} `yaml:"spec" need:"true"`
 }
@@ -47,8 +53,25 @@ type decision struct {
 
 type cohortMode string
 
+const (
+	modeConcurrent     = cohortMode(analysis.Concurrent)
+	modePreviousWindow = cohortMode(analysis.PreviousWindow)
+	modeBoth           = cohortMode(analysis.Both)
+)
+
 func (cohortMode) legal() (now, later []string) {
-	return []string{"concurrent"}, []string{"previous-window", "both"}
+	return []string{string(modeConcurrent), string(modePreviousWindow), string(modeBoth)}, nil
+}
+
+// orConcurrent is the mode that holds where none is written.
+func (m cohortMode) orConcurrent() cohortMode { return cmp.Or(m, modeConcurrent) }
+
+// comparison is the mode in the words of a plan, which leave out the default.
+func (m cohortMode) comparison() analysis.Comparison {
+	if m == modeConcurrent {
+		return ""
+	}
+	return analysis.Comparison(m)
 }
 
 type onUnderpowered string
@@ -91,6 +114,8 @@ func readValidation(d *document, s *set) policy {
 			AlphaPromote:  o.Spec.Decision.AlphaPromote,
 			Canary:        o.Spec.Cohorts.Canary.Matchers,
 			Baseline:      o.Spec.Cohorts.Baseline.Matchers,
+			Control:       o.Spec.Cohorts.Control.Matchers,
+			Comparison:    o.Spec.Cohorts.Baseline.Mode.comparison(),
 		},
 		where: d.position("metadata.name"),
 	}
@@ -98,6 +123,7 @@ func readValidation(d *document, s *set) policy {
 	o.checkCohorts(d)
 	out.Window = o.Spec.Window.read(d)
 	o.Spec.Decision.check(d)
+	out.Costs = o.Spec.Costs.read(d)
 	out.Objectives, out.written = o.objectives(d, s)
 	return out
 }
@@ -126,8 +152,10 @@ var template = regexp.MustCompile(`\$\{[^}]*\}?`)
 var templates = []string{"${canary.version}", "${baseline.version}"}
 
 func (o validationObject) checkCohorts(d *document) {
-	canary, baseline := o.Spec.Cohorts.Canary.Matchers, o.Spec.Cohorts.Baseline.Matchers
-	for path, matchers := range map[string]map[string]string{"spec.cohorts.canary.matchers": canary, "spec.cohorts.baseline.matchers": baseline} {
+	canary, baseline, control := o.Spec.Cohorts.Canary.Matchers, o.Spec.Cohorts.Baseline.Matchers, o.Spec.Cohorts.Control.Matchers
+	for path, matchers := range map[string]map[string]string{
+		"spec.cohorts.canary.matchers": canary, "spec.cohorts.baseline.matchers": baseline, "spec.cohorts.control.matchers": control,
+	} {
 		if matchers != nil && len(matchers) == 0 {
 			d.fail(path, "is empty, so that every pod of the service would play the arm; leave out the cohort to select by service.version")
 		}
@@ -147,6 +175,11 @@ func (o validationObject) checkCohorts(d *document) {
 	}
 	if len(canary) > 0 && maps.Equal(canary, baseline) {
 		d.fail("spec.cohorts.baseline.matchers", "are those of the canary: both arms would be the same pods")
+	}
+	for arm, matchers := range map[string]map[string]string{"canary": canary, "baseline": baseline} {
+		if len(control) > 0 && maps.Equal(control, matchers) {
+			d.fail("spec.cohorts.control.matchers", "are those of the %s: the control is made of pods outside of the change", arm)
+		}
 	}
 }
 

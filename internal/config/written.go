@@ -28,8 +28,9 @@ func (d *document) whereIs(path string) Place {
 // Written says where an objective and its counters are written down.
 type Written struct {
 	Objective Place // in its ReleaseValidation
-	Event     Place // the bad or the good counter; of a built-in signal, its name
+	Event     Place // the bad or the good counter; of a built-in signal, its name; of a histogram or gauge, that
 	Total     Place
+	slo       bool // it names an SLO
 }
 
 // Written returns where an objective of a policy stands. Of the built-in plan,

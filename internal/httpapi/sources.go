@@ -28,6 +28,7 @@ type Pushed interface {
 	// History also tells whether sums of the signal are kept when raw samples go: an
 	// objective that is loaded names it.
 	History(ctx context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, kept bool, err error)
+	Distribution(ctx context.Context, q analysis.DistributionQuery) (analysis.Histogram, error)
 	Metric(ctx context.Context, name string, from, to time.Time) (sources.Metric, error)
 	Values(ctx context.Context, metric, label string, from, to time.Time) ([]string, error)
 }
@@ -40,6 +41,7 @@ const (
 	askedAtOnce  = 2                // questions, so that plans and folds keep places at the source
 	maxSeen      = 10_000           // releases in an answer
 	maxSums      = 200_000          // minute sums in an answer: about 20 MB
+	maxBounds    = 1000             // that a distribution is counted above
 )
 
 // Between is when a question is about.
@@ -61,7 +63,7 @@ type SeenAnswer struct {
 	Seen []analysis.Seen `json:"seen"`
 }
 
-// ArmQuestion is analysis.SpacingQuery and analysis.HistoryQuery on the wire.
+// ArmQuestion is analysis.SpacingQuery and analysis.DistributionQuery on the wire.
 type ArmQuestion struct {
 	Signal  analysis.Signal  `json:"signal"`
 	Matches []analysis.Match `json:"matches,omitempty"`
@@ -71,6 +73,13 @@ type ArmQuestion struct {
 // SpacingAnswer is the median time between samples, 0s if there are not two.
 type SpacingAnswer struct {
 	Spacing analysis.Duration `json:"spacing"`
+}
+
+// HistoryQuestion is analysis.HistoryQuery on the wire.
+type HistoryQuestion struct {
+	ArmQuestion
+	Bounds []float64         `json:"bounds,omitempty"` // of a distribution
+	Step   analysis.Duration `json:"step,omitempty"`   // of a level
 }
 
 // HistoryAnswer is what was counted in each minute.
@@ -123,21 +132,31 @@ var questions = map[string]func(ctx context.Context, p Pushed, source string, bo
 		return SeenAnswer{append([]analysis.Seen{}, seen...)}, err
 	},
 	"spacing": func(ctx context.Context, p Pushed, source string, body []byte) (any, error) {
-		q, err := readArm(body, source)
-		if err != nil {
+		q, err := readQuestion[ArmQuestion](body)
+		if err = q.check(source, err); err != nil {
 			return nil, err
 		}
 		spacing, err := p.Spacing(ctx, analysis.SpacingQuery{Signal: q.Signal, Matches: q.Matches, From: q.From, To: q.To})
 		return SpacingAnswer{analysis.Duration(spacing)}, err
 	},
 	"history": func(ctx context.Context, p Pushed, source string, body []byte) (any, error) {
-		q, err := readArm(body, source)
-		if err != nil {
+		q, err := readQuestion[HistoryQuestion](body)
+		if err = q.check(source, err); err != nil {
 			return nil, err
 		}
-		sums, kept, err := p.History(ctx, analysis.HistoryQuery{Signal: q.Signal, Matches: q.Matches, From: q.From, To: q.To})
+		if len(q.Bounds) > maxBounds || q.Step < 0 {
+			return nil, errQuestion{fmt.Errorf("bounds and step: %d bounds each %v; legal are up to %d and a step that is not negative", len(q.Bounds), q.Step, maxBounds)}
+		}
+		sums, kept, err := p.History(ctx, analysis.HistoryQuery{Signal: q.Signal, Matches: q.Matches, From: q.From, To: q.To, Bounds: q.Bounds, Step: q.Step.D()})
 		newest, shortened := newestMinutes(sums)
 		return HistoryAnswer{append([]analysis.MinuteSum{}, newest...), kept, shortened}, err
+	},
+	"distribution": func(ctx context.Context, p Pushed, source string, body []byte) (any, error) {
+		q, err := readQuestion[ArmQuestion](body)
+		if err = q.check(source, err); err != nil {
+			return nil, err
+		}
+		return p.Distribution(ctx, analysis.DistributionQuery{Signal: q.Signal, Matches: q.Matches, From: q.From, To: q.To})
 	},
 	"metric": func(ctx context.Context, p Pushed, _ string, body []byte) (any, error) {
 		q, err := readQuestion[MetricQuestion](body)
@@ -246,10 +265,11 @@ func readQuestion[Q any](body []byte) (q Q, err error) {
 	return q, nil
 }
 
-func readArm(body []byte, source string) (ArmQuestion, error) {
-	q, err := readQuestion[ArmQuestion](body)
+// check returns what is wrong with a question that was read with an error or none, and
+// makes its signal one of the source in the address.
+func (q *ArmQuestion) check(source string, err error) error {
 	if err == nil {
-		err = errors.Join(of(&q.Signal, source), q.check())
+		err = errors.Join(of(&q.Signal, source), q.Between.check())
 	}
 	for i, m := range q.Matches {
 		if m.Name == "" || len(m.Values) == 0 {
@@ -257,9 +277,9 @@ func readArm(body []byte, source string) (ArmQuestion, error) {
 		}
 	}
 	if err != nil {
-		return q, errQuestion{err}
+		return errQuestion{err}
 	}
-	return q, nil
+	return nil
 }
 
 // of makes the signal one of the source in the address.

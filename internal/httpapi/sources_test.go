@@ -47,8 +47,13 @@ func (h *heard) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dura
 }
 
 func (h *heard) History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, bool, error) {
-	h.note(ctx, "history of %s %v", q.Signal.Bad.Metric, q.Matches)
+	h.note(ctx, "history of %s %v above %v each %v", q.Signal.Selectors()[0].Metric, q.Matches, q.Bounds, q.Step)
 	return h.sums, true, h.err
+}
+
+func (h *heard) Distribution(ctx context.Context, q analysis.DistributionQuery) (analysis.Histogram, error) {
+	h.note(ctx, "distribution of %s %v", q.Signal.Histogram.Metric, q.Matches)
+	return analysis.Histogram{Bounds: []float64{.1, .2}, Counts: []float64{7, 2, 1}}, h.err
 }
 
 func (h *heard) Metric(ctx context.Context, name string, _, _ time.Time) (sources.Metric, error) {
@@ -71,9 +76,10 @@ func answerOf(t *testing.T, h *heard, question, body string) (int, http.Header, 
 }
 
 const (
-	hour      = `"from":"2026-03-02T09:00:00Z","to":"2026-03-02T10:00:00Z"`
-	oneSignal = `"signal":{"name":"errors","shape":"ratio","unit":"1","bad":{"metric":"failed"},"total":{"metric":"requests"}}`
-	oneArm    = `"matches":[{"name":"service.version","values":["1","2"]}]`
+	hour         = `"from":"2026-03-02T09:00:00Z","to":"2026-03-02T10:00:00Z"`
+	oneSignal    = `"signal":{"name":"errors","shape":"ratio","unit":"1","bad":{"metric":"failed"},"total":{"metric":"requests"}}`
+	oneHistogram = `"signal":{"name":"duration","shape":"distribution","unit":"s","histogram":{"metric":"duration"}}`
+	oneArm       = `"matches":[{"name":"service.version","values":["1","2"]}]`
 )
 
 func TestSourceQuestions(t *testing.T) {
@@ -85,9 +91,14 @@ func TestSourceQuestions(t *testing.T) {
 		},
 		{"spacing", `{` + oneSignal + `,` + oneArm + `,` + hour + `}`, "spacing of requests [{service.version [1 2]}]", `{"spacing":"15s"}`},
 		{
-			"history", `{` + oneSignal + `,` + hour + `}`, "history of failed []",
+			"history", `{` + oneSignal + `,` + hour + `}`, "history of failed [] above [] each 0s",
 			`{"sums":[{"minute":"2026-03-02T10:00:00Z","pod":"a","bad":1,"exposure":9}],"kept":true}`,
 		},
+		{
+			"history", `{` + oneHistogram + `,` + oneArm + `,"bounds":[0.1,0.2],"step":"15s",` + hour + `}`, "history of duration [{service.version [1 2]}] above [0.1 0.2] each 15s",
+			`{"sums":[{"minute":"2026-03-02T10:00:00Z","pod":"a","bad":1,"exposure":9}],"kept":true}`,
+		},
+		{"distribution", `{` + oneHistogram + `,` + oneArm + `,` + hour + `}`, "distribution of duration [{service.version [1 2]}]", `{"bounds":[0.1,0.2],"counts":[7,2,1]}`},
 		{"metric", `{"metric":"requests",` + hour + `}`, "metric requests", `{"type":"counter","labels":["code"]}`},
 		{"values", `{"metric":"requests","label":"code",` + hour + `}`, "values of code of requests", `{"values":[]}`},
 	} {
@@ -108,7 +119,7 @@ func TestSourceHostileBodies(t *testing.T) {
 		says           string
 	}{
 		"a source that is not pushed": {"prom/seen", `{}`, 404, `no source \"prom\" is pushed to this server (legal: otlp)`},
-		"rows":                        {"otlp/rows", `{}`, 404, `\"rows\" is no question to a source (legal: history, metric, seen, spacing, values)`},
+		"rows":                        {"otlp/rows", `{}`, 404, `\"rows\" is no question to a source (legal: distribution, history, metric, seen, spacing, values)`},
 		"nothing":                     {"otlp/seen", ``, 400, "EOF"},
 		"no JSON":                     {"otlp/seen", `<xml/>`, 400, "invalid character"},
 		"an unknown key":              {"otlp/seen", `{` + oneSignal + `,"colour":"red",` + hour + `}`, 400, `unknown field \"colour\"`},
@@ -119,6 +130,9 @@ func TestSourceHostileBodies(t *testing.T) {
 		"backwards":                   {"otlp/history", `{` + oneSignal + `,"to":"2026-03-02T09:00:00Z","from":"2026-03-02T10:00:00Z"}`, 400, "-1h0m0s apart"},
 		"too long a time":             {"otlp/history", `{` + oneSignal + `,` + day + `}`, 400, "26h0m0s apart; legal is more than 0s and at most 25h0m0s"},
 		"nobody's match":              {"otlp/spacing", `{` + oneSignal + `,"matches":[{"name":"","values":[]}],` + hour + `}`, 400, "matches[0]: a name and at least one value"},
+		"a step backwards":            {"otlp/history", `{` + oneSignal + `,"step":"-15s",` + hour + `}`, 400, "legal are up to 1000 and a step that is not negative"},
+		"too many bounds":             {"otlp/history", `{` + oneHistogram + `,"bounds":[` + strings.Repeat("1,", maxBounds) + `1],` + hour + `}`, 400, "1001 bounds"},
+		"a distribution of nobody":    {"otlp/distribution", `{` + oneHistogram + `,"matches":[{"name":"","values":[]}],` + hour + `}`, 400, "matches[0]: a name and at least one value"},
 		"no metric":                   {"otlp/metric", `{` + hour + `}`, 400, "metric: missing"},
 		"no label":                    {"otlp/values", `{"metric":"m",` + hour + `}`, 400, "label: missing"},
 		"deep nesting":                {"otlp/seen", strings.Repeat("[", 30_000), 400, "exceeded max depth"},

@@ -39,6 +39,9 @@ type Scenario struct {
 	sharedFrom   time.Duration
 	sharedTo     time.Duration
 	silentFrom   time.Duration // no telemetry from then on; 0: never
+	canarySlower float64       // durations of the canary's requests, against the baseline's; 0: the same
+	canaryLarger float64       // memory of the canary, against the baseline's; 0: the same
+	canaryLeak   float64       // what the canary adds to its memory a minute, as a share of the baseline's
 }
 
 // Environment is the deployment environment in which the scenario plays; each has
@@ -58,10 +61,28 @@ func Scenarios() []Scenario {
 	}
 }
 
+// Slow is a canary that fails no more than its baseline and takes half as long again.
+// The demo plays it when asked to.
+func Slow() Scenario {
+	return Scenario{Name: "slow", Title: "a canary that takes half as long again", Expected: []string{"rollback"}, canaryFactor: 1, canarySlower: 1.5}
+}
+
+// Hungry is a canary that takes twice the memory of its baseline. Memory is compared by
+// the minute and only from pods that are warm, so it shows after a quarter of an hour:
+// later than a demo bakes.
+func Hungry() Scenario {
+	return Scenario{Name: "hungry", Title: "a canary that takes twice the memory", Expected: []string{"rollback"}, canaryFactor: 1, canaryLarger: 2}
+}
+
+// Leaking is a canary that adds 2 % of its memory every minute.
+func Leaking() Scenario {
+	return Scenario{Name: "leaking", Title: "a canary that leaks memory", Expected: []string{"rollback"}, canaryFactor: 1, canaryLeak: 0.02}
+}
+
 // Find returns the scenario of the given name, or an error that lists the names.
 func Find(name string) (Scenario, error) {
 	var names []string
-	for _, s := range Scenarios() {
+	for _, s := range append(Scenarios(), Slow()) {
 		if s.Name == name {
 			return s, nil
 		}

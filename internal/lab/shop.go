@@ -15,9 +15,11 @@ import (
 type Shop struct {
 	scenario Scenario
 	deployed time.Time
-	rng      *rand.Rand
+	rng      *rand.Rand // of requests and errors
+	inside   *rand.Rand // of what happens inside the pods: durations, memory, processors
 	services []*service
 	burst    wander // of traffic, shared by all pods
+	haste    wander // of durations, shared by all pods
 }
 
 // NewShop returns the shop of a scenario whose deployment starts at the given
@@ -26,8 +28,8 @@ func NewShop(s Scenario, seed uint64, deployed time.Time) *Shop {
 	h := fnv.New64a()
 	h.Write([]byte(s.Name))
 	shop := &Shop{
-		scenario: s, deployed: deployed, rng: rand.New(rand.NewPCG(seed, h.Sum64())),
-		burst: wander{sd: 0.10, memory: 0.9},
+		scenario: s, deployed: deployed, rng: rand.New(rand.NewPCG(seed, h.Sum64())), inside: rand.New(rand.NewPCG(seed+1, h.Sum64())),
+		burst: wander{sd: 0.10, memory: 0.9}, haste: wander{sd: 0.05, memory: 0.9},
 	}
 	begin := deployed.Add(-HistorySpan - time.Hour) // the pods ran before history begins
 	shop.services = []*service{
@@ -54,23 +56,28 @@ type service struct {
 // pod is one instance with its cumulative counters.
 type pod struct {
 	name, version string
+	zone          string
 	started       time.Time
 	canary        bool
 	share         float64 // of the service's traffic
 	noise         wander
 	ok, failed    float64
+	resources
 }
 
 func newService(name string, rate float64, version string, pods int, started time.Time) *service {
 	svc := &service{name: name, rate: rate}
 	for i := range pods {
 		svc.pods = append(svc.pods, &pod{
-			name: fmt.Sprintf("%s-%s-%d", name, version, i), version: version, started: started,
+			name: fmt.Sprintf("%s-%s-%d", name, version, i), version: version, zone: zoneOf(i), started: started,
 			share: 1 / float64(pods), noise: wander{sd: 0.05, memory: 0.8},
 		})
 	}
 	return svc
 }
+
+// zoneOf spreads the pods of a version over three zones.
+func zoneOf(i int) string { return "zone-" + string(rune('a'+i%3)) }
 
 // deploy starts the canary's pods and moves its share of the traffic to them.
 func (s *service) deploy(at time.Time, pods int) {
@@ -79,7 +86,7 @@ func (s *service) deploy(at time.Time, pods int) {
 	}
 	for i := range pods {
 		s.pods = append(s.pods, &pod{
-			name: fmt.Sprintf("%s-%s-%d", s.name, CanaryVersion, i), version: CanaryVersion, started: at, canary: true,
+			name: fmt.Sprintf("%s-%s-%d", s.name, CanaryVersion, i), version: CanaryVersion, zone: zoneOf(i), started: at, canary: true,
 			share: Weight / float64(pods), noise: wander{sd: 0.05, memory: 0.8},
 		})
 	}
@@ -92,6 +99,7 @@ func (s *Shop) play(end time.Time) {
 	}
 	day := 2 * math.Pi * float64(end.Unix()%86400) / 86400
 	swing := (1 + 0.3*math.Sin(day)) * math.Exp(s.burst.next(s.rng))
+	haste := math.Exp(s.haste.next(s.inside))
 	for _, svc := range s.services {
 		for _, p := range svc.pods {
 			mean := svc.rate * Step.Seconds() * p.share * swing * math.Exp(p.noise.next(s.rng))
@@ -102,6 +110,7 @@ func (s *Shop) play(end time.Time) {
 			}
 			p.failed += failed
 			p.ok += requests - failed
+			p.spend(s.inside, requests-failed, failed, s.durations(p, haste), s.footprint(p, end))
 		}
 	}
 }

@@ -142,7 +142,7 @@ func TestHeld(t *testing.T) {
 			return count(all, func(s *Series) bool { return s.Arm == "canary" }) == 0
 		},
 		`[{do: silent, pod: checkout-1.4.9-1, from: 1m, to: 2m}]`: func(all []Series) bool {
-			return count(all, everything) == count(whole.Series, everything)-4*4 // four series, four scrapes
+			return count(all, everything) == count(whole.Series, everything)-36*4 // 36 series, of which 30 are buckets; four scrapes
 		},
 		`[{do: relabel, arm: canary, label: service_version, value: 1.4.9, from: 2m}]`: func(all []Series) bool {
 			return count(all, everything) == count(whole.Series, everything) && !slices.ContainsFunc(all, func(s Series) bool {

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -20,6 +21,7 @@ const (
 	StatusCode = "http_response_status_code"
 	starts     = "process_start_time_seconds"
 	cpu        = "process_cpu_time_seconds_total"
+	buckets    = "http_server_request_duration_seconds_bucket"
 	metricName = "__name__"
 )
 
@@ -96,15 +98,39 @@ func (s *scrapes) add(m pmetric.Metrics) {
 					for _, p := range metric.Histogram().DataPoints().All() {
 						code, _ := p.Attributes().Get("http.response.status_code")
 						s.sample(target, Requests, map[string]string{StatusCode: code.AsString()}, p.Timestamp(), float64(p.Count()))
+						s.buckets(target, code.AsString(), p)
 					}
 				case pmetric.MetricTypeSum:
 					for _, p := range metric.Sum().DataPoints().All() {
-						s.sample(target, cpu, nil, p.Timestamp(), p.DoubleValue())
-						s.sample(target, starts, nil, p.Timestamp(), float64(p.StartTimestamp().AsTime().UnixMilli())/1000)
+						name := cpu
+						if !metric.Sum().IsMonotonic() {
+							name = "process_memory_usage_bytes"
+						} else {
+							s.sample(target, starts, nil, p.Timestamp(), float64(p.StartTimestamp().AsTime().UnixMilli())/1000)
+						}
+						s.sample(target, name, nil, p.Timestamp(), p.DoubleValue())
+					}
+				case pmetric.MetricTypeGauge:
+					for _, p := range metric.Gauge().DataPoints().All() {
+						s.sample(target, "process_cpu_utilization_ratio", nil, p.Timestamp(), p.DoubleValue())
 					}
 				}
 			}
 		}
+	}
+}
+
+// buckets adds a histogram as Prometheus stores a classic one: each bucket holds those
+// below it too.
+func (s *scrapes) buckets(target target, code string, p pmetric.HistogramDataPoint) {
+	below := 0.0
+	for i, n := range p.BucketCounts().All() {
+		below += float64(n)
+		le := "+Inf"
+		if i < p.ExplicitBounds().Len() {
+			le = strconv.FormatFloat(p.ExplicitBounds().At(i), 'g', -1, 64)
+		}
+		s.sample(target, buckets, map[string]string{StatusCode: code, "le": le}, p.Timestamp(), below)
 	}
 }
 

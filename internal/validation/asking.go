@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -251,16 +250,11 @@ func (r *Runner) evidenceOf(q question, res gather.Result, now time.Time) (analy
 	return e, true
 }
 
-// impossible returns what no ratio can count: an answer that has it misunderstands
+// impossible returns what nothing can count: an answer that has it misunderstands
 // the question, or the question its metrics.
 func impossible(o *analysis.PlannedObjective, rows []analysis.ArmRow) error {
-	for _, row := range rows {
-		if !(row.Bad >= 0 && row.Bad <= row.Exposure && !math.IsInf(row.Exposure, 1)) {
-			return &sources.Error{
-				Kind: sources.Malformed, Source: o.Signal.Source, Op: "rows",
-				Err: fmt.Errorf("%s: pod %s counts %v bad of %v: bad events must be among the exposures", o.Name, row.Pod, row.Bad, row.Exposure),
-			}
-		}
+	if err := analysis.Possible(rows); err != nil {
+		return &sources.Error{Kind: sources.Malformed, Source: o.Signal.Source, Op: "rows", Err: fmt.Errorf("%s: %w", o.Name, err)}
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func (r *Runner) commit(ctx context.Context, now time.Time) error {
 		row := v.row
 		row.Latest = shown
 		change.Update = append(change.Update, row)
-		if v.judge != nil && v.row.Looks > 0 && !v.judge.State().AsOf().Before(v.checkpoint.Add(checkpointEvery)) {
+		if v.judge != nil && v.checkpointDue() {
 			due = append(due, v)
 		}
 	}
@@ -208,11 +208,23 @@ func (r *Runner) commit(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	for _, v := range due {
-		v.checkpoint = v.judge.State().AsOf()
+		v.checkpoint = v.judge.folded()
 	}
 	clear(r.changed)
 	r.passed("committed")
 	return nil
+}
+
+// checkpointDue reports whether a crash would have any objective folded again for
+// checkpointEvery: also one that goes on while another's source is waited for, and one
+// that catches up with the others.
+func (v *run) checkpointDue() bool {
+	for i, now := range v.judge.folded() {
+		if !now.Before(v.checkpoint[i].Add(checkpointEvery)) {
+			return true
+		}
+	}
+	return false
 }
 
 // shown is the verdict as people see it: while a source cannot answer, a pending

@@ -69,13 +69,19 @@ func (r *Runner) seen(ctx context.Context, signal analysis.Signal, service strin
 	return r.Gatherer.Seen(ctx, analysis.SeenQuery{Signal: signal, From: from, To: to})
 }
 
-// keepSeen returns the candidates whose signal the service was heard of with.
+// keepSeen returns the candidates whose signal the service was heard of with; none
+// without a critical one, which may still come: a plan that lacked it could not promote.
 func keepSeen(candidates []analysis.Objective, seen map[string][]analysis.Seen) []analysis.Objective {
 	var out []analysis.Objective
+	critical := false
 	for _, o := range candidates {
 		if slices.ContainsFunc(seen[o.Name], func(s analysis.Seen) bool { return s.Service != "" }) {
 			out = append(out, o)
+			critical = critical || o.Role == analysis.Critical
 		}
+	}
+	if !critical {
+		return nil
 	}
 	return out
 }

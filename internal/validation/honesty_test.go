@@ -3,6 +3,7 @@ package validation
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -373,28 +374,51 @@ func TestAnotherVerdictWasWrittenFirst(t *testing.T) {
 	}
 }
 
-// nonsense counts more bad events than requests in some folds.
+// nonsense spoils a row of some folds, such that it counts more bad events than requests
+// if it is not told how.
 type nonsense struct {
 	sources.Source
 	from, to time.Duration
+	spoil    func(*analysis.Row)
 }
 
 func (n *nonsense) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, error) {
 	a, err := n.Source.Rows(ctx, q)
 	if at := q.Fold.End.Sub(start); at > n.from && at <= n.to && len(a.Rows) > 0 {
-		a.Rows[0].Bad = a.Rows[0].Exposure + 1
+		if n.spoil == nil {
+			a.Rows[0].Bad = a.Rows[0].Exposure + 1
+		} else {
+			n.spoil(&a.Rows[0])
+		}
 	}
 	return a, err
+}
+
+// What the analysis refuses, and what no file can hold, is a missing fold too, and does
+// not end the validation.
+func TestImpossibleRowsEndNothing(t *testing.T) {
+	for name, spoil := range map[string]func(*analysis.Row){
+		"levels that add up to infinity": func(r *analysis.Row) { r.Level = math.Inf(1) },
+		"more than can be counted":       func(r *analysis.Row) { r.Exposure = 1e16 },
+		"more above a higher bound":      func(r *analysis.Row) { r.Above = []float64{1, 2} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, &nonsense{mustReplay(t, healthy()), 2 * time.Minute, 2*time.Minute + 15*time.Second, spoil})
+			b.deploy(deployment(analysis.Live))
+			b.live(0, 25*time.Minute)
+			b.wants("d1", verdicts.Promote, analysis.AllSafe)
+		})
+	}
 }
 
 // Counts that no ratio can have are no evidence and no fault of Assay: that fold is
 // missing, and a query that always gives them is named.
 func TestImpossibleCounts(t *testing.T) {
-	b := newBench(t, &nonsense{mustReplay(t, healthy()), 2 * time.Minute, 2*time.Minute + 15*time.Second})
+	b := newBench(t, &nonsense{mustReplay(t, healthy()), 2 * time.Minute, 2*time.Minute + 15*time.Second, nil})
 	b.deploy(deployment(analysis.Live))
 	b.live(0, 25*time.Minute)
 	b.wants("d1", verdicts.Promote, analysis.AllSafe)
-	b = newBench(t, &nonsense{mustReplay(t, healthy()), -time.Minute, time.Hour})
+	b = newBench(t, &nonsense{mustReplay(t, healthy()), -time.Minute, time.Hour, nil})
 	b.deploy(deployment(analysis.Live))
 	b.live(0, 25*time.Minute)
 	b.wants("d1", verdicts.Hold, analysis.MisconfiguredQuery)

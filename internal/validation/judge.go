@@ -54,6 +54,16 @@ func (j *Judge) Verdict() verdicts.Verdict { return j.verdict }
 // State returns what was learned so far.
 func (j *Judge) State() *analysis.State { return j.state }
 
+// folded is up to where each objective is folded.
+func (j *Judge) folded() []time.Time {
+	out := make([]time.Time, len(j.plan.Objectives))
+	for i := range out {
+		next, _ := j.state.Next(i)
+		out[i] = next.Start
+	}
+	return out
+}
+
 // Plan returns the plan that is judged by.
 func (j *Judge) Plan() *analysis.Plan { return j.plan }
 
@@ -106,7 +116,8 @@ func (j *Judge) decide(look *analysis.Look) verdicts.Verdict {
 	j.state.Assess()
 	checks := j.state.Checks()
 	asOf := j.asOf(look)
-	d := verdicts.Decide(j.plan, checks, nil, asOf)
+	findings := j.state.Describe()
+	d := verdicts.Weigh(verdicts.Decide(j.plan, checks, nil, asOf), findings)
 	j.ripe = look == nil && d.Final()
 	switch {
 	case j.ripe:
@@ -114,7 +125,7 @@ func (j *Judge) decide(look *analysis.Look) verdicts.Verdict {
 	case look != nil && look.End != nil:
 		d = verdicts.Decision{Word: verdicts.Hold, Code: look.End.Code, Reason: verdicts.Line(look.End.Reason), Advice: verdicts.Keep, Rule: "ended"}
 	}
-	v := verdicts.New(j.plan, d, j.state.Describe())
+	v := verdicts.New(j.plan, d, findings)
 	v.Checks, v.AsOf, v.PlanDigest = checks, &asOf, j.planDigest
 	v.Coverage = verdicts.Coverage{Baseline: j.coverage(analysis.Baseline), Canary: j.coverage(analysis.Canary)}
 	v.Warnings = j.state.Warnings()

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
-	"github.com/release-assay/assay/analysis/history"
 	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/verdicts"
@@ -37,11 +36,16 @@ const plansAtOnce = 32
 func (r *Runner) askPlans(now time.Time) {
 	for len(r.toPlan) > 0 && r.planning < plansAtOnce {
 		v := r.toPlan[0]
+		suspected := v.row.Poison > 0
+		if r.alone || suspected && r.planning > 0 { // what may have killed the process is planned by itself, or others would be blamed with it
+			return
+		}
 		r.toPlan[0], r.toPlan = nil, r.toPlan[1:]
 		if v.dropped {
 			continue
 		}
 		r.planning++
+		r.alone = suspected
 		d, patient := v.row.Deployment, now.Before(v.row.AcceptedAt.Add(patienceForHistory))
 		r.answer(func(ctx context.Context) answer {
 			p := &planned{v: v}
@@ -60,6 +64,7 @@ func (r *Runner) takePlan(p *planned, now time.Time) error {
 	v, plan := p.v, p.plan
 	v.asking--
 	r.planning--
+	r.alone = false
 	if v.dropped {
 		return nil
 	}
@@ -195,15 +200,20 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 	var warnings []string
 	in.Cohorts, warnings = Cohorts(policy.Policy, in.Deployment, own)
 	in.Warnings = append(in.Warnings, warnings...)
+	unquiet, err := r.unquiet(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	var sums [][]analysis.MinuteSum
 	for _, o := range in.Policy.Objectives {
-		facts, err := r.facts(ctx, o, in)
+		facts, told, err := r.facts(ctx, o, in, unquiet)
 		if err != nil && patient && sources.KindOf(err) == sources.Unavailable {
 			return nil, err
 		}
 		if err != nil {
 			in.Warnings = append(in.Warnings, verdicts.Line(o.Name+": no history: "+err.Error()))
 		}
-		in.Facts = append(in.Facts, facts)
+		in.Facts, sums = append(in.Facts, facts), append(sums, told)
 	}
 	slot := r.working.begin(d.Validation(), notALook)
 	defer r.working.end(slot)
@@ -212,25 +222,10 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 	if err != nil {
 		return r.refusedPlan(d, analysis.AnalyzerFault, verdicts.Line("the plan could not be made: "+err.Error()))
 	}
+	if plan.FalseAlarms, err = r.tried(ctx, plan, sums); err != nil {
+		return r.refusedPlan(d, analysis.AnalyzerFault, verdicts.Line("the plan could not be tried on its history: "+err.Error()))
+	}
 	return plan, nil
-}
-
-// facts asks for what the time before the deployment says about one objective.
-func (r *Runner) facts(ctx context.Context, o analysis.Objective, in analysis.PlanInput) (analysis.Facts, error) {
-	start, lag := in.Deployment.StartedAt, r.Gatherer.Lag(o.Signal.Source)
-	matches := in.Cohorts.Baseline.Matches()
-	spacing, err := r.Gatherer.Spacing(ctx, analysis.SpacingQuery{Signal: o.Signal, Matches: matches, From: start.Add(-time.Hour), To: start})
-	if err != nil {
-		return analysis.Facts{Lag: lag}, err
-	}
-	sums, err := r.Gatherer.History(ctx, analysis.HistoryQuery{Signal: o.Signal, Matches: matches, From: start.Add(-history.Span), To: start})
-	if err != nil {
-		return analysis.Facts{Spacing: spacing, Lag: lag}, err
-	}
-	weight := analysis.PlannedWeight(in.Deployment)
-	slot := r.working.begin(in.Deployment.Validation(), notALook)
-	defer r.working.end(slot)
-	return analysis.Facts{Spacing: spacing, Lag: lag, History: history.Learn(sums, start, weight, string(in.Deployment.Validation()))}, nil
 }
 
 // previousVersion is the last release of the service with a final promote, else
@@ -284,6 +279,9 @@ func Cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen
 		Baseline: arm(policy.Baseline, d.Baseline, release.PreviousVersion),
 		Canary:   arm(policy.Canary, d.Canary, release.Version),
 	}
+	if policy.Control != nil {
+		out.Control = arm(policy.Control, nil, "")
+	}
 	var warnings []string
 	for _, a := range []struct {
 		name, value string
@@ -302,8 +300,8 @@ func Cohorts(policy analysis.Policy, d analysis.Deployment, seen []analysis.Seen
 			}
 			continue
 		}
-		for _, c := range []analysis.Cohort{out.Baseline, out.Canary} {
-			if _, chosen := c[a.name]; !chosen {
+		for _, c := range []analysis.Cohort{out.Baseline, out.Canary, out.Control} {
+			if _, chosen := c[a.name]; !chosen && c != nil {
 				c[a.name] = a.value
 			}
 		}

@@ -189,7 +189,7 @@ func (r *Runner) restore(ctx context.Context, v *run) (int64, error) {
 		r.Log.Warn("checkpoint is not usable, folding the spool again", "validation", v.row.ID, "error", err)
 		return 0, nil
 	}
-	v.judge, v.checkpoint = judge, judge.State().AsOf()
+	v.judge, v.checkpoint = judge, judge.folded()
 	return c.SpoolBytes, nil
 }
 

@@ -68,7 +68,8 @@ type Runner struct {
 	stop        context.CancelFunc
 	answers     chan answer
 	outstanding int
-	planning    int // plans being made
+	planning    int  // plans being made
+	alone       bool // the plan that is being made is of a suspect
 	changed     map[analysis.ValidationID]*run
 	unsealed    map[analysis.ValidationID]wait // final, and the bundle could not be written
 }
@@ -82,8 +83,8 @@ type run struct {
 	planning   wait
 	asking     int // questions under way
 	steps      []analysis.Step
-	checkpoint time.Time // asOf of the last one
-	seenAsked  time.Time // asOf when it was last asked what was seen instead
+	checkpoint []time.Time // up to where each objective was folded at the last one
+	seenAsked  time.Time   // asOf when it was last asked what was seen instead
 	seen       string
 	dueAt      time.Time
 	index      int // in the heap, -1: not in it
@@ -221,7 +222,7 @@ const answersAhead = 64
 // start gives a validation its plan and its judge.
 func (v *run) start(plan *analysis.Plan, judge *Judge) {
 	v.plan, v.judge, v.waits = plan, judge, make([]wait, len(plan.Objectives))
-	v.row.Phase, v.latest, v.checkpoint = store.PhaseJudging, judge.Verdict(), plan.Deployment.StartedAt
+	v.row.Phase, v.latest, v.checkpoint = store.PhaseJudging, judge.Verdict(), judge.folded()
 }
 
 // unplan takes back a plan that is not committed.

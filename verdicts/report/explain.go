@@ -26,6 +26,7 @@ func Explain(w io.Writer, e Explanation) error {
 	p.headline(v)
 	p.times(v)
 	p.objectives(v, b)
+	p.falseAlarms(v)
 	p.checks(v)
 	p.coverage(v)
 	p.gates(v)
@@ -181,6 +182,21 @@ func (p *page) objectives(v verdicts.Verdict, b bars) {
 		}
 		p.field("all together", text)
 	}
+}
+
+// falseAlarms says what the same test did where nothing was deployed.
+func (p *page) falseAlarms(v verdicts.Verdict) {
+	f := v.FalseAlarms
+	if f.Windows == 0 {
+		return
+	}
+	text := count(float64(f.Alarms)) + " in " + count(float64(f.Windows)) + " windows of the same length before, in which nothing was deployed"
+	if f.Calibrated {
+		text += " (" + percent(float64(f.Low)) + " to " + percent(float64(f.High)) + " with 95 % confidence)"
+	} else {
+		text += "; too few to tell a rate"
+	}
+	p.field("false alarms", text)
 }
 
 func (p *page) checks(v verdicts.Verdict) {

@@ -96,6 +96,10 @@ func pages() map[string]Explanation {
 	waiting.Safety = analysis.Check{Code: analysis.Collecting, Reason: "availability is not shown safe yet: about 18 min of this traffic are needed (margin: keeps its SLO)"}
 	all["pending"] = explanation(plan(), waiting, []verdicts.Gate{{Name: "approved-by-cab", Reason: "waits for the approval of change CHG-1042"}}, 12, availability, payment)
 
+	dear := availability
+	dear.Budget, dear.Posterior, dear.Cost = besides()
+	all["costs"] = explanation(plan(), waiting, nil, 12, dear)
+
 	bare := all["pending"]
 	bare.Plan = nil
 	all["pending-without-plan"] = bare
@@ -126,6 +130,8 @@ func pages() map[string]Explanation {
 	e.Verdict.Warnings = []string{"traffic_share_off: 18 % of the traffic reached the canary, 10 % was declared"}
 	all["hold"] = e
 
+	all["shapes"] = shapes(waiting)
+
 	p = plan()
 	p.Refused, p.RefusedReason = analysis.NothingSeen, "checkout: versions 1.5.0, 1.4.9; environments production; the event says prod-eu1"
 	p.Deployment.Release.PreviousVersion = ""
@@ -135,6 +141,46 @@ func pages() map[string]Explanation {
 	all["refused"] = e
 	all["zero"] = Explanation{}
 	return all
+}
+
+// shapes has an objective of every shape but a ratio.
+func shapes(checks analysis.Checks) Explanation {
+	objective := func(name string, role analysis.Role, unit string, weight float64) analysis.PlannedObjective {
+		return analysis.PlannedObjective{Weight: weight, Objective: analysis.Objective{Name: name, Role: role, Signal: analysis.Signal{Name: name, Unit: unit}}, MarginBound: analysis.Bound{Ratio: 1.2}}
+	}
+	latency, memory, leak, success := objective("http_duration", analysis.Critical, "s", .7), objective("memory", analysis.Secondary, "By", .1),
+		objective("memory_leak", analysis.Secondary, "By", .1), objective("success", analysis.Secondary, "1", .1)
+	latency.Latency = &analysis.LatencyPlan{
+		Bounds: []float64{.03, .4, .5},
+		Thresholds: []analysis.LatencyThreshold{
+			{Quantiles: []float64{.5}, Baseline: 0},
+			{Quantiles: []float64{.95, .99}, Baseline: 1, Critical: true},
+		},
+		Untested: []analysis.UntestedQuantile{{Quantile: .999, Why: "812 observations before the deployment, 10000 are needed"}},
+	}
+	leak.Leak = &analysis.Leak{Limit: 512 << 20}
+	success.Target, success.MarginBound, success.Signal.Better = .99, analysis.Bound{Ratio: 1, Budget: .5}, analysis.BetterHigher
+
+	p := plan()
+	p.Objectives = []analysis.PlannedObjective{latency, memory, leak, success}
+	finding := func(o analysis.PlannedObjective, method, kind string, effect, low, high, tolerance, margin analysis.Figure) analysis.Finding {
+		return analysis.Finding{
+			Objective: o.Name, Role: o.Role, Method: method, State: analysis.FindingUndecided, EffectKind: kind, Effect: effect, Low: low, High: high, Tolerance: tolerance, Margin: margin,
+			ERollback: .8, EPromote: 1.4, Strength: "exact", MinutesToPromote: 9, MinutesToDetectDouble: 4, Reason: o.Name + ": not decided yet",
+		}
+	}
+	slow := finding(latency, "distribution/1", "ratio", 1.08, .91, 1.31, 1.05, 1.2)
+	slow.N = analysis.Counts{Folds: 12, CanaryBad: 160, CanaryExposure: 3000, BaselineBad: 1360, BaselineExposure: 27000}
+	more := finding(memory, "level/1", "ratio", 1.02, .97, 1.07, 1.05, 1.2)
+	more.Evidence = analysis.BeforeAfter
+	growth := finding(leak, "leak/1", "slope", 41_000, 39_000, 43_500, 6_100, 6_100)
+	growth.State, growth.MinutesToDetectDouble = analysis.FindingBreached, analysis.Figure(math.NaN())
+	weak := finding(success, "level/1", "difference", .0004, -.001, .0021, .0025, .005)
+	weak.Strength = "weak"
+	checks.Environment = analysis.Check{State: analysis.Undecided, Code: analysis.Localised, Reason: "http_duration: the harm is in one stratum only, eu-1a"}
+	e := explanation(p, checks, nil, 12, slow, more, growth, weak)
+	e.Verdict.FalseAlarms = verdicts.FalseAlarms{Alarms: 1, Windows: 96, Low: .0018, High: .0566, Calibrated: true}
+	return e
 }
 
 func explain(t *testing.T, e Explanation) string {
@@ -209,6 +255,8 @@ func TestHostileWords(t *testing.T) {
 		f.Code, f.Reason, f.Strength = analysis.Code(evil), evil, evil
 	}
 	e.Plan.Objectives[0].Name, e.Plan.Objectives[0].Rung = evil, evil
+	e.Plan.Objectives[0].Signal.Unit = evil
+	e.Plan.Objectives[0].Latency = &analysis.LatencyPlan{Bounds: []float64{.1}, Thresholds: []analysis.LatencyThreshold{{Quantiles: []float64{.5}}, {Baseline: 7}}, Untested: []analysis.UntestedQuantile{{Why: evil}}}
 	for _, word := range []verdicts.Word{verdicts.Pending, verdicts.Promote, verdicts.Rollback, verdicts.Hold, 77} {
 		v.Verdict = word
 		page := explain(t, e)
@@ -223,7 +271,7 @@ func TestHostileWords(t *testing.T) {
 func TestStrangeFigures(t *testing.T) {
 	strange := []analysis.Figure{0, -1, 1e-300, 1e300, 1, 0.05, analysis.Figure(math.NaN()), analysis.Figure(math.Inf(1)), analysis.Figure(math.Inf(-1))}
 	e := pages()["pending"]
-	for _, kind := range []string{"ratio", "difference", ""} {
+	for _, kind := range []string{"ratio", "difference", "slope", ""} {
 		for _, effect := range strange {
 			for _, low := range strange {
 				for _, high := range strange {
@@ -237,7 +285,7 @@ func TestStrangeFigures(t *testing.T) {
 					if utf8.RuneCountInString(p.b.String()) > 40*Width {
 						t.Fatalf("%+v: %s", f, p.b.String())
 					}
-					if r, ok := newRuler(f); ok {
+					if r, ok := newRuler(f, kind == "ratio"); ok {
 						lines := r.draw(f, figure)
 						for _, line := range lines[1:] {
 							if len(line) != rulerWidth {
@@ -254,7 +302,7 @@ func TestStrangeFigures(t *testing.T) {
 func TestRuler(t *testing.T) {
 	f := analysis.Finding{EffectKind: "ratio", Effect: 2, Low: 1.5, High: 2.7, Tolerance: 1.05, Margin: 1.25}
 	draw := func() (string, string) {
-		r, ok := newRuler(f)
+		r, ok := newRuler(f, true)
 		if !ok {
 			t.Fatal("nothing drawn")
 		}

@@ -44,76 +44,108 @@ func (p *page) objective(f analysis.Finding, bars bars) {
 	if f.Reason != "" {
 		p.line("    " + plain(f.Reason, Width-4))
 	}
-	p.field("  canary", counted(f.N.CanaryBad, f.N.CanaryExposure))
-	p.field("  baseline", counted(f.N.BaselineBad, f.N.BaselineExposure))
-	p.effect(f)
+	planned := bars.planned(f.Objective)
+	scale := scaleOf(f, planned)
+	p.counts(f)
+	p.effect(f, scale)
+	p.thresholds(planned)
 	p.field("  evidence", bars.ofObjective(f))
 	if f.Role == analysis.Critical && f.State != analysis.FindingWithin && f.State != analysis.FindingBreached {
-		p.field("  still needed", missing(f))
+		p.field("  still needed", missing(f, scale))
 	}
-	if planned := bars.planned(f.Objective); planned != nil {
+	if planned != nil && planned.Leak == nil {
 		p.field("  margin", plain(planned.MarginBound.String(), 60)+rung(planned.Rung))
 	}
+	p.beside(f)
+	if f.Evidence == analysis.BeforeAfter {
+		p.field("  compared", "with the time before the deployment, not with pods beside the canary")
+	}
 	if f.Strength != "" && f.Strength != "exact" {
-		p.field("  strength", plain(f.Strength, 20)+": it can hold or roll back, not promote")
+		p.field("  strength", plain(f.Strength, 20)+": "+strength(planned))
 	}
 }
 
-func counted(bad, exposure float64) string {
+// strength says what an objective whose evidence is weak may do.
+func strength(planned *analysis.PlannedObjective) string {
+	if planned != nil && planned.AcceptWeak {
+		return "it may promote all the same, as you accept it (acceptWeak)"
+	}
+	return "it can hold or roll back, not promote"
+}
+
+// counts writes what was counted in each arm. A level counts nothing.
+func (p *page) counts(f analysis.Finding) {
+	word := "bad"
+	switch method, _, _ := strings.Cut(f.Method, "/"); method {
+	case "level", "leak":
+		return
+	case "distribution":
+		word = "slow"
+	}
+	p.field("  canary", counted(f.N.CanaryBad, f.N.CanaryExposure, word))
+	p.field("  baseline", counted(f.N.BaselineBad, f.N.BaselineExposure, word))
+}
+
+// thresholds writes the quantiles that durations are compared at, and those that they
+// could not be.
+func (p *page) thresholds(planned *analysis.PlannedObjective) {
+	if planned == nil || planned.Latency == nil {
+		return
+	}
+	unit := plain(planned.Signal.Unit, 16)
+	var parts []string
+	for _, t := range planned.Latency.Thresholds {
+		if t.Baseline < 0 || t.Baseline >= len(planned.Latency.Bounds) {
+			continue // a plan that somebody else wrote
+		}
+		names := make([]string, len(t.Quantiles))
+		for i, q := range t.Quantiles {
+			names[i] = quantile(q)
+		}
+		parts = append(parts, strings.Join(names, " and ")+" > "+signless(planned.Latency.Bounds[t.Baseline], unit))
+	}
+	if parts != nil {
+		p.field("  slow is", strings.Join(parts, ", "))
+	}
+	for _, u := range planned.Latency.Untested {
+		p.field("  not judged", quantile(u.Quantile)+": "+plain(u.Why, 200))
+	}
+}
+
+// quantile writes .95 as p95.
+func quantile(q float64) string { return "p" + figure(100*q) }
+
+// signless writes a value with its unit.
+func signless(v float64, unit string) string { return strings.TrimPrefix(signed(v, unit), "+") }
+
+func counted(bad, exposure float64, word string) string {
 	if !(exposure > 0) {
 		return "nothing yet"
 	}
-	return count(bad) + " bad of " + count(exposure) + " (" + percent(bad/exposure) + ")"
+	return count(bad) + " " + word + " of " + count(exposure) + " (" + percent(bad/exposure) + ")"
 }
 
 // effect writes the estimate with its interval and the limits, and draws them.
-func (p *page) effect(f analysis.Finding) {
-	r, drawn := newRuler(f)
-	label := func(v float64) string { return figure(v) + "x" }
-	words := func(v analysis.Figure) string { return figure(float64(v)) }
-	what := "times the baseline's rate"
-	if !r.ratio {
-		label = points
-		words = func(v analysis.Figure) string { return points(float64(v)) }
-		what = "percentage points against the baseline's rate"
-	}
+func (p *page) effect(f analysis.Finding, s scale) {
+	r, drawn := newRuler(f, s.ratio)
 	if !drawn {
-		p.field("  effect", "no estimate yet; "+limits(f, words))
+		p.field("  effect", "no estimate yet; "+s.limits(f))
 		return
 	}
-	p.field("  effect", words(f.Effect)+" "+what+", between "+words(f.Low)+" and "+bound(f, words)+"; "+limits(f, words))
-	for _, line := range r.draw(f, label) {
+	p.field("  effect", s.text(f.Effect)+" "+s.what+", between "+s.bound(f.Low)+" and "+s.bound(f.High)+"; "+s.limits(f))
+	for _, line := range r.draw(f, s.label) {
 		p.line(strings.Repeat(" ", indent) + line)
 	}
 }
 
-func bound(f analysis.Finding, words func(analysis.Figure) string) string {
-	if !finite(float64(f.High)) {
-		return "any size"
-	}
-	return words(f.High)
-}
-
-// points writes a difference of rates in percentage points.
-func points(v float64) string {
-	if v > 0 {
-		return "+" + figure(100*v)
-	}
-	return figure(100 * v)
-}
-
-func limits(f analysis.Finding, words func(analysis.Figure) string) string {
-	return "harm begins at " + words(f.Tolerance) + " (t), safe is below " + words(f.Margin) + " (m)"
-}
-
 // missing says what an undecided objective waits for.
-func missing(f analysis.Finding) string {
+func missing(f analysis.Finding, s scale) string {
 	text := minutesText(f.MinutesToPromote) + " of this traffic to show it safe"
 	if m := float64(f.MinutesToPromote); math.IsNaN(m) || math.IsInf(m, 0) {
 		text = "at this rate and margin it may never be shown safe"
 	}
-	if m := float64(f.MinutesToDetectDouble); finite(m) && m > 0 {
-		text += "; a doubled rate would show in " + minutesText(f.MinutesToDetectDouble)
+	if m := float64(f.MinutesToDetectDouble); finite(m) && m > 0 && s.twice != "" {
+		text += "; a doubled " + s.twice + " would show in " + minutesText(f.MinutesToDetectDouble)
 	}
 	return text
 }

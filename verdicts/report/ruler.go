@@ -27,11 +27,11 @@ type ruler struct {
 	from, to float64
 }
 
-// newRuler returns the ruler of a finding and whether there is anything to draw.
+// newRuler returns the ruler of a finding, of ratios or of differences, and whether there is anything to draw.
 // The scale holds equality, the limits and the effect, and as much of the interval
 // as does not make them too small to see.
-func newRuler(f analysis.Finding) (ruler, bool) {
-	r := ruler{ratio: f.EffectKind != "difference"}
+func newRuler(f analysis.Finding, ratio bool) (ruler, bool) {
+	r := ruler{ratio: ratio}
 	equal := r.scale(r.equality())
 	if !finite(r.scale(float64(f.Effect))) {
 		return r, false
