@@ -14,6 +14,7 @@ import (
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/config"
+	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/sources/otlp"
 	"github.com/release-assay/assay/sources/prometheus"
 )
@@ -107,16 +108,8 @@ func check(ctx context.Context, file string, policyFiles []string, running *clie
 		return reportOf(nil, mistakes(err)), nil
 	}
 	checked := checkedObjectives(conf, policies)
-	servers := map[string]asked{}
-	for name, source := range table {
-		switch source := source.(type) {
-		case *prometheus.Source:
-			defer source.Close()
-			servers[name] = scrapedSource{source}
-		case *otlp.Source:
-			servers[name] = pushedSource{name, running}
-		}
-	}
+	servers, closed := serversOf(table, running)
+	defer closed()
 	if running == nil {
 		servers = nil
 	}
@@ -124,6 +117,27 @@ func check(ctx context.Context, file string, policyFiles []string, running *clie
 		return nil, internal(err)
 	}
 	return reportOf(checked, nil), nil
+}
+
+// serversOf says who is asked about each source: itself, or of what is pushed the running
+// server.
+func serversOf(table map[string]sources.Source, running *client) (servers map[string]asked, closed func()) {
+	servers = map[string]asked{}
+	var open []*prometheus.Source
+	for name, source := range table {
+		switch source := source.(type) {
+		case *prometheus.Source:
+			open = append(open, source)
+			servers[name] = scrapedSource{source}
+		case *otlp.Source:
+			servers[name] = pushedSource{name, running}
+		}
+	}
+	return servers, func() {
+		for _, source := range open {
+			source.Close()
+		}
+	}
 }
 
 // mistakes are the findings of an error of reading: one for each that was joined.
@@ -165,9 +179,7 @@ func checkedObjectives(conf config.Config, policies config.Policies) []*checkedO
 		return out
 	}
 	place := conf.Sources[source].Written()
-	for _, signal := range config.BuiltinSignals(source) {
-		o := policies.BuiltIn.Objectives[0]
-		o.Name, o.Signal = signal.Name, signal
+	for _, o := range policies.BuiltIn.Objectives {
 		out = append(out, &checkedObjective{
 			policy: policies.BuiltIn, objective: o, written: config.Written{Objective: place, Event: place, Total: place}, source: place, service: "*",
 			covers: func(analysis.Seen) bool { return true },

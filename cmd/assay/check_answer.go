@@ -43,6 +43,10 @@ func (p pushedAnswer) History(ctx context.Context, q analysis.HistoryQuery) (sum
 	return sums, p.source.Tracks(q.Signal), err
 }
 
+func (p pushedAnswer) Distribution(ctx context.Context, q analysis.DistributionQuery) (analysis.Histogram, error) {
+	return gather.Inquire(ctx, p.gather, p.name, "distribution", func(s sources.Source) (analysis.Histogram, error) { return s.Distribution(ctx, q) })
+}
+
 func (p pushedAnswer) Metric(ctx context.Context, name string, from, to time.Time) (sources.Metric, error) {
 	return gather.Inquire(ctx, p.gather, p.name, "metric", func(sources.Source) (sources.Metric, error) { return p.source.Metric(ctx, name, from, to) })
 }

@@ -3,13 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
-	"github.com/release-assay/assay/analysis/history"
 	"github.com/release-assay/assay/internal/config"
+	"github.com/release-assay/assay/internal/gather"
 	"github.com/release-assay/assay/internal/validation"
 	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/sources/prometheus"
@@ -41,6 +42,8 @@ type asked interface {
 	Lag() time.Duration
 	Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error)
 	Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error)
+	Distribution(ctx context.Context, q analysis.DistributionQuery) (analysis.Histogram, error)
+	HistoryStep(cadence time.Duration) time.Duration
 	// Past returns the history, and whether the source keeps one of the signal.
 	Past(ctx context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, kept bool, err error)
 	Metric(ctx context.Context, name string, from, to time.Time) (sources.Metric, error)
@@ -56,10 +59,25 @@ func (s scrapedSource) Past(ctx context.Context, q analysis.HistoryQuery) ([]ana
 	return sums, true, err
 }
 
+func (s scrapedSource) HistoryStep(cadence time.Duration) time.Duration {
+	return gather.HistoryStep(s.Source, cadence)
+}
+
+// A rehearsed past is what planning would be told, and whether the source will keep it.
+type rehearsedPast struct {
+	asked
+	kept *bool
+}
+
+func (r rehearsedPast) History(ctx context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, err error) {
+	sums, *r.kept, err = r.Past(ctx, q)
+	return sums, err
+}
+
 // facts are what a server says about an objective: the ground of all findings.
 type facts struct {
-	down         error // the server gives no answer
-	total, event counterFacts
+	down         error           // the server gives no answer
+	total, event partFacts       // of a histogram or gauge the first only
 	own          []analysis.Seen // of the total, what the policy covers
 	versions     []analysis.Seen // of those, the versions of the service with most traffic, largest first
 	version      string          // the label that carries service.version
@@ -70,10 +88,12 @@ type facts struct {
 	unlearned    error // why there is no history
 	unkept       bool  // the source forgets the signal
 	planned      *analysis.PlannedObjective
+	weak         []string // what the plan warns of
+	unplanned    error    // why it cannot be judged
 }
 
-// counterFacts are what a server says about one counter.
-type counterFacts struct {
+// partFacts are what a server says about one counter, or about a histogram or gauge.
+type partFacts struct {
 	err    error // it refuses the question
 	seen   []analysis.Seen
 	all    bool // every service was asked for, not one
@@ -85,12 +105,13 @@ type counterFacts struct {
 // leaves its facts empty; an outage ends the asking.
 func (o *checkedObjective) ask(ctx context.Context, server asked, now time.Time) {
 	f, signal := &o.facts, o.objective.Signal
-	event := signal.Bad
-	if event == nil {
-		event = signal.Good
+	for _, part := range signal.Selectors() {
+		facts := &f.total
+		if part == signal.Bad || part == signal.Good {
+			facts = &f.event
+		}
+		*facts = o.part(ctx, server, part, now)
 	}
-	f.total = o.counter(ctx, server, signal.Total, now)
-	f.event = o.counter(ctx, server, event, now)
 	if f.outage(f.total.err) || f.outage(f.event.err) {
 		return
 	}
@@ -114,10 +135,12 @@ func (f *facts) outage(err error) bool {
 	return true
 }
 
-// counter asks what there is of one counter.
-func (o *checkedObjective) counter(ctx context.Context, server asked, s *analysis.Selector, now time.Time) (f counterFacts) {
+// part asks what there is of one counter, or of a histogram or gauge.
+func (o *checkedObjective) part(ctx context.Context, server asked, s *analysis.Selector, now time.Time) (f partFacts) {
 	signal := o.objective.Signal
-	signal.Bad, signal.Good, signal.Total = s, nil, s // this one alone, not what is counted among it
+	if signal.Shape == analysis.ShapeRatio {
+		signal.Bad, signal.Good, signal.Total = s, nil, s // this one alone, not what is counted among it
+	}
 	q := analysis.SeenQuery{Signal: signal, From: now.Add(-checkSpan), To: now}
 	if !strings.ContainsAny(o.service, "*?") {
 		q.Service = o.service
@@ -131,7 +154,13 @@ func (o *checkedObjective) counter(ctx context.Context, server asked, s *analysi
 	if f.err != nil {
 		return f
 	}
-	if f.metric, f.err = server.Metric(ctx, s.Metric, q.From, q.To); f.err != nil || len(f.seen) > 0 {
+	name := s.Metric
+	for _, name = range o.called(s) {
+		if f.metric, f.err = server.Metric(ctx, name, q.From, q.To); f.err != nil || f.metric.Known() {
+			break
+		}
+	}
+	if f.err != nil || len(f.seen) > 0 {
 		return f
 	}
 	f.values = map[string][]string{}
@@ -139,11 +168,20 @@ func (o *checkedObjective) counter(ctx context.Context, server asked, s *analysi
 		if !slices.Contains(f.metric.Labels, c.Name) {
 			continue
 		}
-		if f.values[c.Name], f.err = server.Values(ctx, s.Metric, c.Name, q.From, q.To); f.err != nil {
+		if f.values[c.Name], f.err = server.Values(ctx, name, c.Name, q.From, q.To); f.err != nil {
 			return f
 		}
 	}
 	return f
+}
+
+// called returns the names of the series that a selector finds. A classic histogram is
+// one of buckets; a native one has the name of the whole.
+func (o *checkedObjective) called(s *analysis.Selector) []string {
+	if o.objective.Signal.Shape == analysis.ShapeDistribution && !o.pushed {
+		return []string{s.Metric + "_bucket", s.Metric}
+	}
+	return []string{s.Metric}
 }
 
 // byVersion reports whether the baseline is told from the canary by its version.
@@ -182,23 +220,26 @@ func (o *checkedObjective) rehearse(ctx context.Context, server asked, now time.
 			f.telling = append(f.telling, server.Label(name))
 		}
 	}
-	matches := f.cohorts.Baseline.Matches()
-	var err error
-	if f.spacing, err = server.Spacing(ctx, analysis.SpacingQuery{Signal: o.objective.Signal, Matches: matches, From: now.Add(-checkSpan), To: now}); err != nil {
+	policy := o.policy
+	policy.Objectives = []analysis.Objective{o.objective}
+	in := analysis.PlanInput{Deployment: d, Policy: policy, Cohorts: f.cohorts}
+	kept := false
+	told, err := validation.Recall(ctx, rehearsedPast{server, &kept}, o.objective, in)
+	f.spacing = told.Spacing
+	var unanswered *sources.Error
+	if errors.As(err, &unanswered) && unanswered.Op == "spacing" {
 		if !f.outage(err) {
 			f.total.err = err
 		}
 		return
 	}
-	sums, kept, err := server.Past(ctx, analysis.HistoryQuery{Signal: o.objective.Signal, Matches: matches, From: now.Add(-history.Span), To: now})
 	f.unlearned, f.unkept = err, err == nil && !kept
-	f.silent = err == nil && len(sums) == 0 && f.spacing == 0
-	policy := o.policy
-	policy.Objectives = []analysis.Objective{o.objective}
-	plan, err := analysis.NewPlan(analysis.PlanInput{Deployment: d, Policy: policy, Cohorts: f.cohorts, Facts: []analysis.Facts{{
-		Spacing: f.spacing, Lag: server.Lag(), History: history.Learn(sums, now, analysis.PlannedWeight(d), "check"),
-	}}})
-	if err == nil && len(plan.Objectives) == 1 {
-		f.planned = &plan.Objectives[0]
+	f.silent = err == nil && len(told.Sums) == 0 && f.spacing == 0
+	in.Facts = []analysis.Facts{told.Facts(in)}
+	plan, err := analysis.NewPlan(in)
+	if err != nil {
+		f.unplanned = err
+		return
 	}
+	f.planned, f.weak = &plan.Objectives[0], plan.Warnings
 }

@@ -81,11 +81,18 @@ func (o *checkedObjective) findings() []finding {
 		return nil
 	}
 	signal := o.objective.Signal
-	o.judgeCounter(add, "total", signal.Total, f.total, o.written.Total)
-	if signal.Bad != nil {
-		o.judgeCounter(add, "bad", signal.Bad, f.event, o.written.Event)
-	} else {
-		o.judgeCounter(add, "good", signal.Good, f.event, o.written.Event)
+	switch {
+	case signal.Histogram != nil:
+		o.judgeWhole(add, signal.Histogram, f.total, o.written.Total)
+	case signal.Gauge != nil:
+		o.judgeWhole(add, signal.Gauge, f.total, o.written.Total)
+	default:
+		o.judgeCounter(add, "total", signal.Total, f.total, o.written.Total)
+		if signal.Bad != nil {
+			o.judgeCounter(add, "bad", signal.Bad, f.event, o.written.Event)
+		} else {
+			o.judgeCounter(add, "good", signal.Good, f.event, o.written.Event)
+		}
 	}
 	if slices.ContainsFunc(all, func(f finding) bool { return f.Level == levelError }) {
 		return all
@@ -99,13 +106,10 @@ func (o *checkedObjective) findings() []finding {
 type adder func(l level, at config.Place, format string, args ...any)
 
 // judgeCounter says what is wrong with one counter.
-func (o *checkedObjective) judgeCounter(add adder, part string, s *analysis.Selector, f counterFacts, at config.Place) {
+func (o *checkedObjective) judgeCounter(add adder, part string, s *analysis.Selector, f partFacts, at config.Place) {
 	switch {
-	case f.err != nil && f.all && sources.KindOf(f.err) == sources.Malformed && strings.ContainsAny(o.service, "*?"):
-		add(levelWarning, at, "not checked: %v; all services together are too much to look at: name one in match.service", f.err)
-		return
 	case f.err != nil:
-		add(levelError, at, "%v", f.err)
+		o.judgeRefusal(add, f, at)
 		return
 	case o.pushed:
 		if !judgePushed(add, s, f.metric.Type, at) {
@@ -123,6 +127,15 @@ func (o *checkedObjective) judgeCounter(add adder, part string, s *analysis.Sele
 	if len(f.seen) == 0 {
 		o.judgeAbsence(add, part, s, f, at)
 	}
+}
+
+// judgeRefusal says why a source does not answer a question.
+func (o *checkedObjective) judgeRefusal(add adder, f partFacts, at config.Place) {
+	if f.all && sources.KindOf(f.err) == sources.Malformed && strings.ContainsAny(o.service, "*?") {
+		add(levelWarning, at, "not checked: %v; all services together are too much to look at: name one in match.service", f.err)
+		return
+	}
+	add(levelError, at, "%v", f.err)
 }
 
 // judgePushed says what is wrong with counting a part of a pushed metric, and whether
@@ -149,7 +162,7 @@ func pinsBucket(c analysis.Condition) bool { return c.Name == "le" && c.Op == an
 
 // judgeAbsence says why a counter has no series. Only bad events may be absent: until
 // the first of them, most programs expose nothing.
-func (o *checkedObjective) judgeAbsence(add adder, part string, s *analysis.Selector, f counterFacts, at config.Place) {
+func (o *checkedObjective) judgeAbsence(add adder, part string, s *analysis.Selector, f partFacts, at config.Place) {
 	if !f.metric.Known() {
 		near := ""
 		if len(f.metric.Near) > 0 {
@@ -201,8 +214,7 @@ func carried(attributes []string, c analysis.Condition) bool {
 func (o *checkedObjective) judgeServices(add adder) bool {
 	f := o.facts
 	if len(f.own) > 0 {
-		good := o.objective.Signal.Good != nil
-		if good && !slices.ContainsFunc(f.event.seen, o.covers) {
+		if o.objective.Signal.Good != nil && !slices.ContainsFunc(f.event.seen, o.covers) {
 			add(levelError, o.written.Event, "no good event of %s in the last hour, though there are events: every one of them would count as bad", o.service)
 		}
 		return true
@@ -256,7 +268,7 @@ func (o *checkedObjective) armFixed() (label string, at config.Place, fixed bool
 	for _, part := range []struct {
 		selector *analysis.Selector
 		at       config.Place
-	}{{signal.Total, o.written.Total}, {signal.Bad, o.written.Event}, {signal.Good, o.written.Event}} {
+	}{{signal.Total, o.written.Total}, {signal.Bad, o.written.Event}, {signal.Good, o.written.Event}, {signal.Histogram, o.written.Total}, {signal.Gauge, o.written.Total}} {
 		if part.selector == nil {
 			continue
 		}
@@ -287,8 +299,14 @@ func (o *checkedObjective) judgeStrength(add adder) {
 	case f.spacing >= slowSpacing:
 		add(levelWarning, at, "one sample each %v: every look waits for the next one; 15 s decides sooner%s", f.spacing.Round(time.Second), interval)
 	}
+	if f.unplanned != nil {
+		add(levelError, o.written.Objective, "it cannot be judged: %v", f.unplanned)
+	}
 	if f.planned == nil {
 		return
+	}
+	for _, warning := range f.weak {
+		add(levelWarning, o.written.Objective, "%s", warning)
 	}
 	h := f.planned.History
 	switch {

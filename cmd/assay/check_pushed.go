@@ -50,10 +50,21 @@ func (p pushedSource) Spacing(ctx context.Context, q analysis.SpacingQuery) (tim
 	return answer.Spacing.D(), err
 }
 
+// HistoryStep implements asked: what is pushed is kept by the minute.
+func (p pushedSource) HistoryStep(time.Duration) time.Duration { return time.Minute }
+
 func (p pushedSource) Past(ctx context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, kept bool, err error) {
 	var answer httpapi.HistoryAnswer
-	err = p.ask(ctx, "history", httpapi.ArmQuestion{Signal: q.Signal, Matches: q.Matches, Between: httpapi.Between{From: q.From, To: q.To}}, &answer)
+	err = p.ask(ctx, "history", httpapi.HistoryQuestion{
+		ArmQuestion: httpapi.ArmQuestion{Signal: q.Signal, Matches: q.Matches, Between: httpapi.Between{From: q.From, To: q.To}},
+		Bounds:      q.Bounds, Step: analysis.Duration(q.Step),
+	}, &answer)
 	return answer.Sums, answer.Kept, err
+}
+
+func (p pushedSource) Distribution(ctx context.Context, q analysis.DistributionQuery) (answer analysis.Histogram, err error) {
+	err = p.ask(ctx, "distribution", httpapi.ArmQuestion{Signal: q.Signal, Matches: q.Matches, Between: httpapi.Between{From: q.From, To: q.To}}, &answer)
+	return answer, err
 }
 
 func (p pushedSource) Metric(ctx context.Context, name string, from, to time.Time) (answer sources.Metric, err error) {

@@ -22,7 +22,7 @@ func sound() *checkedObjective {
 		return &analysis.Selector{Metric: "m_total", Conditions: []analysis.Condition{{Name: "code", Op: analysis.OpRegexp, Values: []string{code}}}}
 	}
 	seen := []analysis.Seen{{Service: "cart", Environment: "prod", Version: "1", Pods: 3, Exposure: 9}, {Service: "cart", Environment: "prod", Version: "2", Pods: 1, Exposure: 3}}
-	found := counterFacts{seen: seen, metric: sources.Metric{Type: "counter", Labels: []string{"code", "service_name"}}}
+	found := partFacts{seen: seen, metric: sources.Metric{Type: "counter", Labels: []string{"code", "service_name"}}}
 	return &checkedObjective{
 		policy:    analysis.Policy{Name: "cart", Window: analysis.DefaultWindow()},
 		objective: analysis.Objective{Name: "errors", Role: analysis.Critical, Signal: analysis.Signal{Source: "prom", Bad: counter("5.."), Total: counter("...")}},
@@ -49,17 +49,17 @@ func TestCheckFindings(t *testing.T) {
 			"error: the source does not answer, so that no query of it is checked: refused",
 		},
 		"not asked":       {func(o *checkedObjective) { o.facts, o.skipped = facts{}, "offline" }, ""},
-		"a refused query": {func(o *checkedObjective) { o.facts.event = counterFacts{err: errors.New("bad data")} }, "error: bad: bad data"},
+		"a refused query": {func(o *checkedObjective) { o.facts.event = partFacts{err: errors.New("bad data")} }, "error: bad: bad data"},
 		"a query that is too much, of a service": {
 			func(o *checkedObjective) {
-				o.facts.total = counterFacts{err: &sources.Error{Kind: sources.Malformed, Source: "prom", Op: "seen", Err: errors.New("too much")}, all: true}
+				o.facts.total = partFacts{err: &sources.Error{Kind: sources.Malformed, Source: "prom", Op: "seen", Err: errors.New("too much")}, all: true}
 			},
 			"error: total: source prom: seen: malformed: too much",
 		},
 		"a query that is too much, of all services": {
 			func(o *checkedObjective) {
 				o.service = "c*"
-				o.facts.event = counterFacts{err: &sources.Error{Kind: sources.Malformed, Source: "prom", Op: "seen", Err: errors.New("too much")}, all: true}
+				o.facts.event = partFacts{err: &sources.Error{Kind: sources.Malformed, Source: "prom", Op: "seen", Err: errors.New("too much")}, all: true}
 			},
 			"warning: bad: not checked: source prom: seen: malformed: too much; all services together are too much to look at: name one in match.service",
 		},

@@ -43,13 +43,14 @@ func newDemo(s streams) *cobra.Command {
 		Long: `Demo starts everything inside one process: an embedded Kafka broker, the OTLP receiver,
 the store and the line. A simulated shop pushes three hours of history and then deploys
 a new version in four worlds side by side, unpaced: a healthy release, an error
-regression, a bad day of the environment, and a telemetry outage. The bundles are kept.`,
+regression, a bad day of the environment, and a telemetry outage. A fifth, a canary that is
+slow but fails nothing, is played on request. The bundles are kept.`,
 		Example: "  assay demo\n  assay demo --scenario error-regression --seed 7\n  assay demo --json | jq '.scenarios[].verdict'",
 		Args:    exactArgs(0, "no arguments"),
 	}
 	f := c.Flags()
-	name := f.String("scenario", "", "play only this scenario: healthy, error-regression, environment, telemetry-outage")
-	complete(c, "scenario", "healthy", "error-regression", "environment", "telemetry-outage")
+	name := f.String("scenario", "", "play only this scenario: healthy, error-regression, environment, telemetry-outage, slow")
+	complete(c, "scenario", "healthy", "error-regression", "environment", "telemetry-outage", "slow")
 	seed := f.Uint64("seed", 1, "seed of the simulated shop; the same seed gives the same output")
 	asJSON := f.Bool("json", false, "print one JSON object instead of the table")
 	dir := f.String("dir", "assay-demo", "directory that keeps the bundles")
@@ -105,6 +106,7 @@ type demoResult struct {
 type demo struct {
 	dir      string
 	seed     uint64
+	policy   []byte // nil: the demo's
 	progress *progress
 	overWire bool // events through Kafka, telemetry through gRPC; else straight in, as the many-seeds test wants it
 
@@ -165,8 +167,11 @@ func (d *demo) open(ctx context.Context, scenarios []lab.Scenario) error {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return err
 	}
-	policy := filepath.Join(d.dir, "policy.yaml")
-	if err := os.WriteFile(policy, demoPolicy, 0o644); err != nil {
+	policy, text := filepath.Join(d.dir, "policy.yaml"), d.policy
+	if text == nil {
+		text = demoPolicy
+	}
+	if err := os.WriteFile(policy, text, 0o644); err != nil {
 		return err
 	}
 	c := config.Defaults()

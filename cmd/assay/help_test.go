@@ -83,6 +83,7 @@ func TestFlagsCompleteTheirWords(t *testing.T) {
 	for _, s := range lab.Scenarios() {
 		scenarios = append(scenarios, s.Name)
 	}
+	scenarios = append(scenarios, lab.Slow().Name)
 	if words := completions(t, "demo", "--scenario", ""); !slices.Equal(words, scenarios) {
 		t.Errorf("demo --scenario completes to %q, there are %q", words, scenarios)
 	}

@@ -65,8 +65,8 @@ Exit codes: 0 promote or success, 1 internal error, 2 usage or configuration err
 		commands []*cobra.Command
 	}{
 		{"Try it:", []*cobra.Command{newDemo(s), newValidate(s)}},
-		{"Ask about a release:", []*cobra.Command{newEmit(s), newWait(s), newExplain(s), newCancel(s), newBundle(s), newRejudge(s)}},
-		{"Run it:", []*cobra.Command{newServe(s), newCheck(s), newConfig(s), newDoctor(s), newIngest(s), newDLQ(s), newBackup(s), newRestore(s)}},
+		{"Ask about a release:", []*cobra.Command{newEmit(s), newWait(s), newExplain(s), newCancel(s), newBundle(s), newRejudge(s), newBacktest(s)}},
+		{"Run it:", []*cobra.Command{newServe(s), newCheck(s), newPlan(s), newImport(s), newConfig(s), newDoctor(s), newIngest(s), newDLQ(s), newBackup(s), newRestore(s)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: about.title, Title: about.title})
 		for _, c := range about.commands {

@@ -102,7 +102,7 @@ func openServer(ctx context.Context, c config.Config, log *slog.Logger, now func
 	s.gather = gather.New(table, gather.Options{Asked: s.asked})
 	s.runner, err = validation.Open(ctx, validation.Config{
 		Store: s.store, Gatherer: s.gather, Dir: c.DataDir, Log: log, Engine: "assay " + version,
-		Policy: policyOf(policies, c.BuiltIn.Source), Message: s.messages, Concluded: s.concluded, Passed: killAt(),
+		Policy: policyOf(policies), Message: s.messages, Concluded: s.concluded, Passed: killAt(),
 	})
 	if err != nil {
 		return s, internal(err)
@@ -118,24 +118,12 @@ func databasePath(c config.Config) string {
 	return filepath.Join(c.DataDir, c.Store.Path)
 }
 
-// policyOf offers, where no policy matches, the built-in signals as candidates.
-func policyOf(p config.Policies, source string) func(analysis.Release, string) validation.Policy {
+// policyOf finds the policy of a release. The objectives of the built-in plan are
+// candidates.
+func policyOf(p config.Policies) func(analysis.Release, string) validation.Policy {
 	return func(release analysis.Release, ref string) validation.Policy {
-		policy, matched := p.For(release, ref)
-		if matched {
-			return validation.Policy{Policy: policy}
-		}
-		if !policy.BuiltIn {
-			return validation.Policy{Policy: policy} // the event asks for a policy that is not there
-		}
-		candidate := policy.Objectives[0]
-		policy.Objectives = nil
-		for _, signal := range config.BuiltinSignals(source) {
-			o := candidate
-			o.Name, o.Signal = signal.Name, signal
-			policy.Objectives = append(policy.Objectives, o)
-		}
-		return validation.Policy{Policy: policy, Candidates: true}
+		policy, _ := p.For(release, ref)
+		return validation.Policy{Policy: policy, Candidates: policy.BuiltIn}
 	}
 }
 

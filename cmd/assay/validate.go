@@ -33,6 +33,7 @@ server wants other credentials, 2 the command names what is not there, 1 no answ
 		Example: `  assay validate --prometheus http://prometheus:9090 --service checkout --canary 1.5.0 --baseline 1.4.9 --since 30m
   assay validate ... --since 30m --objective 'errors=http_requests_total{code=~"5.."} / http_requests_total' --slo 99.9%
   assay validate ... --objective 'availability=good:sum(rate(requests_ok_total[5m])) / sum(rate(requests_total[5m]))'
+  assay validate ... --objective 'errors=failed_total / requests_total' --objective 'latency=histogram:request_duration_seconds' --objective gauge:process_resident_memory_bytes
   assay validate ... --label service.name=app --label service.version=version
   assay validate ... --start 2026-11-20T10:00:00Z --until 2026-11-20T11:00:00Z --bundle evidence
   assay validate ... --follow --deadline 30m --weight 10% && ./promote.sh
@@ -65,7 +66,7 @@ func (o *oneShot) run(ctx context.Context) (err error) {
 	if err := o.survey(ctx); err != nil {
 		return err
 	}
-	if err := o.judge(ctx); err != nil {
+	if err := o.answer(ctx); err != nil {
 		return err
 	}
 	return o.keep()

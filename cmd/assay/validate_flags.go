@@ -60,8 +60,8 @@ func addValidateFlags(c *cobra.Command) *validateFlags {
 	f.StringVar(&v.until, "until", "", "judge the past up to this time, RFC 3339 (default: now)")
 	f.BoolVar(&v.follow, "follow", false, "go on with each new sample; without --since and --start the deployment starts now")
 	f.DurationVar(&v.deadline, "deadline", window.Deadline.D(), "with --follow: hold if nothing is decided so long after the start")
-	f.StringArrayVar(&v.objectives, "objective", nil, `what is compared: [NAME=][good:]EVENTS / TOTAL in PromQL, events that are bad unless good: is written; may be given several times`)
-	f.StringArrayVar(&v.slos, "slo", nil, "target of all objectives, or NAME=TARGET of one, e.g. 99.9%")
+	f.StringArrayVar(&v.objectives, "objective", nil, `what is compared, in PromQL: [NAME=][good:]EVENTS / TOTAL, events that are bad unless good: is written; [NAME=]histogram:METRIC; or [NAME=]gauge:METRIC; may be given several times`)
+	f.StringArrayVar(&v.slos, "slo", nil, "target of all shares of events, or NAME=TARGET of one, e.g. 99.9%")
 	f.StringArrayVar(&v.labels, "label", nil, "ATTRIBUTE=LABEL, where a label is not the attribute's name with underscores, e.g. service.version=version")
 	f.StringVar(&v.environment, "environment", "", "environment (default: the one where both versions run)")
 	f.StringVar(&v.namespace, "namespace", "", "namespace of the service")
@@ -213,10 +213,13 @@ func (v *validateFlags) policy() (validation.Policy, error) {
 	p.Window = analysis.Window{Warmup: analysis.Duration(v.warmup), MinBake: analysis.Duration(v.minBake), Deadline: analysis.Duration(v.deadline), OnUnderpowered: analysis.WaitUnderpowered}
 	if len(v.objectives) == 0 {
 		if target := targets[""]; target > 0 {
-			o := &p.Objectives[0]
-			o.Target, o.Tolerance, o.Margin = target, nil, nil
+			for i := range p.Objectives {
+				if o := &p.Objectives[i]; o.Signal.Shape == analysis.ShapeRatio {
+					o.Target, o.Tolerance, o.Margin = target, nil, nil
+				}
+			}
 		}
-		return policyOf(config.Policies{BuiltIn: p}, promSource)(analysis.Release{}, ""), unused(targets)
+		return validation.Policy{Policy: p, Candidates: true}, unused(targets)
 	}
 	p.Name, p.BuiltIn, p.Objectives = "command line", false, nil
 	for _, text := range v.objectives {
@@ -227,7 +230,12 @@ func (v *validateFlags) policy() (validation.Policy, error) {
 		if slices.ContainsFunc(p.Objectives, func(other analysis.Objective) bool { return other.Name == o.Name }) {
 			return validation.Policy{}, fmt.Errorf("--objective %q: another one is called %s: give it a name of its own (NAME=EVENTS / TOTAL)", text, o.Name)
 		}
-		o.Target = cmp.Or(targets[o.Name], targets[""])
+		switch own, named := targets[o.Name]; {
+		case o.Signal.Shape == analysis.ShapeRatio:
+			o.Target = cmp.Or(own, targets[""])
+		case named:
+			return validation.Policy{}, fmt.Errorf("--slo %s=…: a %s has no target, a share of events has one", o.Name, noun(o.Signal.Shape))
+		}
 		delete(targets, o.Name)
 		p.Objectives = append(p.Objectives, o)
 	}

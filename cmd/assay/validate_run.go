@@ -2,41 +2,28 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
-	"github.com/release-assay/assay/internal/gather"
-	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/internal/validation"
 	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/sources/prometheus"
-	"github.com/release-assay/assay/verdicts"
 )
 
-// A oneShot is a comparison with a line of its own: store, spool and runner in a
-// folder that is removed. What judges is what judges in serve.
+// A oneShot is a comparison with a line of its own.
 type oneShot struct {
 	comparison
+	privateLine
 	progress *progress
 	again    func(extra ...string) string // the command line, with further arguments
 
 	source  *prometheus.Source
 	cadence time.Duration // the longest of an objective
-	dir     string
-	store   *store.Store
-	runner  *validation.Runner
-
-	verdict verdicts.Verdict
-	body    []byte // the verdict as it is stored
-	plan    *analysis.Plan
-	kept    string // the bundle's file; empty: not kept
-	stopped error  // why there is no final verdict
+	kept    string        // the bundle's file; empty: not kept
 }
 
 func (o *oneShot) open(ctx context.Context) error {
@@ -44,36 +31,20 @@ func (o *oneShot) open(ctx context.Context) error {
 	if o.source, err = prometheus.Open(promSource, o.server); err != nil {
 		return usage(err)
 	}
-	if o.dir, err = os.MkdirTemp("", "assay-validate-"); err != nil {
-		return internal(err)
-	}
-	if o.store, err = store.Open(ctx, filepath.Join(o.dir, "assay.db"), time.Now()); err != nil {
-		return internal(errors.Join(err, o.close()))
-	}
-	o.runner, err = validation.Open(ctx, validation.Config{
-		Store: o.store, Gatherer: gather.New(map[string]sources.Source{promSource: o.source}, gather.Options{}),
-		Policy: func(analysis.Release, string) validation.Policy { return o.policy },
-		Dir:    o.dir, Engine: "assay " + version,
-	})
-	if err != nil {
-		return internal(errors.Join(err, o.close()))
+	table := map[string]sources.Source{promSource: o.source}
+	if err := o.openLine(ctx, table, func(analysis.Release, string) validation.Policy { return o.policy }); err != nil {
+		return errors.Join(err, o.close())
 	}
 	return nil
 }
 
 // close removes everything but a bundle that was kept.
 func (o *oneShot) close() error {
-	if o.runner != nil {
-		o.runner.Close()
+	err := o.closeLine()
+	if closed := o.source.Close(); closed != nil {
+		err = errors.Join(err, internal(closed))
 	}
-	var errs []error
-	if o.store != nil {
-		errs = append(errs, o.store.Close())
-	}
-	if err := errors.Join(append(errs, o.source.Close(), os.RemoveAll(o.dir))...); err != nil {
-		return internal(err)
-	}
-	return nil
+	return err
 }
 
 // deploy puts the deployment into the inbox, as an event would. The same question
@@ -88,80 +59,20 @@ func (o *oneShot) deploy(ctx context.Context) (analysis.DeploymentID, error) {
 	if o.follow {
 		e.Mode = analysis.Live
 	}
-	raw, err := json.Marshal(e)
-	if err == nil {
-		_, err = o.store.Accept(ctx, store.Batch{Now: time.Now(), Deliveries: []store.Delivery{{
-			Topic: "validate", Partition: store.PartitionHTTP, Raw: raw, ContentHash: id, Event: e,
-		}}})
-	}
-	return e.DeploymentID, err
+	return e.DeploymentID, o.accept(ctx, e)
 }
 
-// judge lets the line run until the verdict is final or there is no hope for one.
-func (o *oneShot) judge(ctx context.Context) error {
+// answer lets the line run to the end of the comparison.
+func (o *oneShot) answer(ctx context.Context) error {
 	deployment, err := o.deploy(ctx)
 	if err != nil {
 		return internal(err)
 	}
-	tick := time.NewTicker(advanceEvery)
-	defer tick.Stop()
-	changed := time.Now()
-	for {
-		limited, cancel := context.WithTimeout(ctx, advancePeriod)
-		err := o.runner.Advance(limited, time.Now())
-		busy := limited.Err() != nil // it was not done
-		cancel()
-		if err != nil {
-			return internal(err)
-		}
-		before := o.verdict.AsOf
-		if err := o.read(context.WithoutCancel(ctx), deployment); err != nil {
-			return internal(err)
-		}
-		v := o.verdict
-		if v.Final {
-			return nil
-		}
-		o.tell()
-		if v.AsOf != nil && (before == nil || v.AsOf.After(*before)) {
-			changed = time.Now()
-		}
-		switch {
-		case ctx.Err() != nil:
-			o.stopped = stillPending(v, "stopped")
-			return nil
-		case !o.follow && time.Since(changed) > o.timeout:
-			o.stopped = stillPending(v, fmt.Sprintf("the server has brought nothing new for %v (--timeout)", o.timeout))
-			return nil
-		case busy:
-			continue
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
+	patience := o.timeout
+	if o.follow {
+		patience = 0
 	}
-}
-
-// read reads what the line has come to.
-func (o *oneShot) read(ctx context.Context, deployment analysis.DeploymentID) error {
-	rows, err := o.store.ByDeployment(ctx, deployment)
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return fmt.Errorf("deployment %s has no validation", deployment)
-	}
-	row := rows[0]
-	o.verdict, o.body = verdicts.Verdict{}, row.Latest
-	if err := json.Unmarshal(row.Latest, &o.verdict); err != nil {
-		return fmt.Errorf("verdict of %s: %w", row.ID, err)
-	}
-	if row.Plan == nil || o.plan != nil {
-		return nil
-	}
-	o.plan = &analysis.Plan{}
-	return json.Unmarshal(row.Plan, o.plan)
+	return o.judge(ctx, deployment, patience, o.tell)
 }
 
 // tell shows how far the telemetry is judged.

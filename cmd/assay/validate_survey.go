@@ -31,7 +31,7 @@ func (o *oneShot) survey(ctx context.Context) error {
 	if err := o.source.Probe(ctx); err != nil {
 		return o.troubled(err)
 	}
-	all := heard{}
+	all, critical := heard{}, false
 	for _, objective := range o.policy.Objectives {
 		h, err := o.hear(ctx, objective.Signal)
 		if err != nil {
@@ -41,14 +41,15 @@ func (o *oneShot) survey(ctx context.Context) error {
 			if o.policy.Candidates {
 				continue
 			}
-			return o.missing(ctx, fmt.Sprintf("%s has no counter %s of %s", o.server.URL, objective.Signal.Total.Metric, o.release.Service))
+			return o.missing(ctx, fmt.Sprintf("%s has no %s %s of %s", o.server.URL, noun(objective.Signal.Shape), objective.Signal.Measured().Metric, o.release.Service))
 		}
 		if !slices.ContainsFunc(slices.Concat(h.before, h.since), func(s analysis.Seen) bool { return s.Version != "" }) {
-			return o.missing(ctx, fmt.Sprintf("%s of %s has no label for the version (%s is looked for)", objective.Signal.Total.Metric, o.release.Service, o.label(analysis.AttrVersion)))
+			return o.missing(ctx, fmt.Sprintf("%s of %s has no label for the version (%s is looked for)", objective.Signal.Measured().Metric, o.release.Service, o.label(analysis.AttrVersion)))
 		}
+		critical = critical || objective.Role == analysis.Critical
 		all.before, all.since = append(all.before, h.before...), append(all.since, h.since...)
 	}
-	if len(all.before)+len(all.since) == 0 {
+	if o.policy.Candidates && !critical {
 		return o.missing(ctx, fmt.Sprintf("%s has none of the built-in signals of %s", o.server.URL, o.release.Service))
 	}
 	if err := o.settleEnvironment(all); err != nil {
@@ -61,6 +62,17 @@ func (o *oneShot) survey(ctx context.Context) error {
 		o.progress.say("note: %s", remark)
 	}
 	return nil
+}
+
+// noun is what a signal of a shape is called in a Prometheus.
+func noun(s analysis.Shape) string {
+	switch s {
+	case analysis.ShapeDistribution:
+		return "histogram"
+	case analysis.ShapeLevel:
+		return "gauge"
+	}
+	return "counter"
 }
 
 // end is up to when samples are there.
@@ -84,7 +96,7 @@ func (o *oneShot) hear(ctx context.Context, signal analysis.Signal) (heard, erro
 		}
 		q := analysis.SeenQuery{Signal: signal, Service: o.release.Service, From: from, To: to}
 		rows, err := o.source.Seen(ctx, q)
-		if err != nil || len(rows) > 0 || !names(signal.Total, o.release.Service) {
+		if err != nil || len(rows) > 0 || !names(signal.Measured(), o.release.Service) {
 			return rows, err
 		}
 		q.Service = "" // the objective names the service itself
@@ -159,7 +171,7 @@ func (o *oneShot) longestCadence(ctx context.Context) (time.Duration, error) {
 	for _, objective := range o.policy.Objectives {
 		q := analysis.SpacingQuery{Signal: objective.Signal, From: o.start.Add(-time.Hour), To: o.start}
 		for _, m := range []struct{ attribute, value string }{{analysis.AttrService, o.release.Service}, {analysis.AttrVersion, o.release.PreviousVersion}} {
-			if m.value != "" && !(m.attribute == analysis.AttrService && names(objective.Signal.Total, m.value)) {
+			if m.value != "" && !(m.attribute == analysis.AttrService && names(objective.Signal.Measured(), m.value)) {
 				q.Matches = append(q.Matches, analysis.Match{Name: m.attribute, Values: []string{m.value}})
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,27 @@ func TestParseObjective(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "errors=", "errors", "a_total", "a_total == b_total", "errors=a_total * b_total", "good:a_total", "bad:a_total / b_total", "x=a:b / c_total"} {
+		if o, err := parseObjective(text); err == nil {
+			t.Errorf("%q: %+v", text, o)
+		}
+	}
+}
+
+func TestParseObjectiveOfOtherShapes(t *testing.T) {
+	for text, want := range map[string]analysis.Objective{
+		`histogram:sum by (le) (rate(took_seconds_bucket{job="shop"}[5m]))`: {Name: "took_seconds", Role: analysis.Critical, Signal: analysis.Signal{
+			Name: "took_seconds", Source: promSource, Unit: "s", Shape: analysis.ShapeDistribution,
+			Histogram: &analysis.Selector{Metric: "took_seconds", Conditions: []analysis.Condition{{Name: "job", Op: analysis.OpEqual, Values: []string{"shop"}}}},
+		}},
+		`memory= gauge:resident_bytes`: {Name: "memory", Role: analysis.Secondary, Signal: analysis.Signal{
+			Name: "memory", Source: promSource, Unit: "By", Shape: analysis.ShapeLevel, Gauge: &analysis.Selector{Metric: "resident_bytes"},
+		}},
+	} {
+		if got, err := parseObjective(text); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"histogram:", "gauge:rate(a_total[5m])", "histogram:a / b", "good:histogram:a", "histogram:a_count"} {
 		if o, err := parseObjective(text); err == nil {
 			t.Errorf("%q: %+v", text, o)
 		}
@@ -140,10 +162,16 @@ func TestValidateReadsItsFlags(t *testing.T) {
 	}
 
 	c = read("--follow")
-	if !c.policy.Candidates || !c.policy.BuiltIn || len(c.policy.Objectives) != len(config.BuiltinSignals(promSource)) || c.policy.Objectives[0].Target != 0 {
+	if !c.policy.Candidates || !c.policy.BuiltIn || len(c.policy.Objectives) != len(config.BuiltinPolicy(promSource).Objectives) || c.policy.Objectives[0].Target != 0 {
 		t.Errorf("built-in: %+v", c.policy)
 	}
 	for _, o := range read("--follow", "--slo", "99.9%").policy.Objectives {
+		if o.Signal.Shape != analysis.ShapeRatio {
+			if o.Target != 0 {
+				t.Errorf("built-in without requests, and with a target: %+v", o)
+			}
+			continue
+		}
 		if o.Target != 0.999 || o.Tolerance != nil || o.Margin != nil {
 			t.Errorf("built-in with a target: %+v", o)
 		}
