@@ -38,6 +38,7 @@ func TestPrometheusSource(t *testing.T) {
 			return openPrometheus(t, server.URL)
 		},
 		ReportsFresh: true, ReportsStart: true, ReportsObserved: true, Regexps: true,
+		Histograms: true, Levels: true, Strata: true, // native histograms cannot be backfilled: see TestPrometheusHistograms
 	})
 }
 
@@ -109,6 +110,7 @@ func inPromQL(s analysis.Signal) analysis.Signal {
 		return out
 	}
 	s.Bad, s.Good, s.Total = selector(s.Bad), selector(s.Good), selector(s.Total)
+	s.Histogram, s.Gauge = selector(s.Histogram), selector(s.Gauge)
 	return s
 }
 
@@ -140,6 +142,21 @@ func openMetrics(rec replay.Recording) []byte {
 			}
 			for _, sample := range s.Samples {
 				add(underscores.Replace(s.Metric), labels, sample.T, sample.V)
+				scrapes[sample.T] = true
+			}
+			for _, sample := range s.Histograms {
+				below := 0.0
+				for k, n := range sample.Counts {
+					below += n
+					labels["le"] = "+Inf"
+					if k < len(sample.Bounds) {
+						labels["le"] = fmt.Sprint(sample.Bounds[k])
+					}
+					add(underscores.Replace(s.Metric)+"_bucket", labels, sample.T, below)
+				}
+				delete(labels, "le")
+				add(underscores.Replace(s.Metric)+"_count", labels, sample.T, below)
+				add(underscores.Replace(s.Metric)+"_sum", labels, sample.T, below/4)
 				scrapes[sample.T] = true
 			}
 		}

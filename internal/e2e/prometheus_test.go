@@ -143,9 +143,7 @@ spec:
 func startPod(t *testing.T, requests, failing float64) string {
 	registry := prometheus.NewRegistry()
 	handled := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "Requests by status."}, []string{"code"})
-	started := prometheus.NewGauge(prometheus.GaugeOpts{Name: "process_start_time_seconds", Help: "When the process started."})
-	started.SetToCurrentTime()
-	registry.MustRegister(handled, started)
+	registry.MustRegister(handled, processStart())
 	handled.WithLabelValues("200")
 	handled.WithLabelValues("500")
 	go func() {
@@ -168,9 +166,21 @@ func startPod(t *testing.T, requests, failing float64) string {
 			}
 		}
 	}()
-	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return expose(t, registry)
+}
+
+// expose serves metrics until the test ends. It returns the address.
+func expose(t *testing.T, metrics prometheus.Gatherer) string {
+	server := httptest.NewServer(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().(*net.TCPAddr).String()
+}
+
+// processStart is what official clients say of the start of their process.
+func processStart() prometheus.Collector {
+	started := prometheus.NewGauge(prometheus.GaugeOpts{Name: "process_start_time_seconds", Help: "When the process started."})
+	started.SetToCurrentTime()
+	return started
 }
 
 // A discovery is a file in which Prometheus finds its targets.

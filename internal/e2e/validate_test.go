@@ -119,7 +119,7 @@ func TestValidateSuggests(t *testing.T) {
 	w := worldOf(t, 25*time.Minute, "error-regression")
 	names := map[string]string{
 		analysis.AttrService: "app", analysis.AttrVersion: "app_version", analysis.AttrPod: "pod", analysis.AttrEnvironment: "stage",
-		"http.response.status_code": "code",
+		"http.response.status_code": "code", lab.Zone: "zone",
 	}
 	requests := exposition{}
 	w.requests(requests, "http_requests_total", func(attribute string) string { return names[attribute] })
