@@ -9,6 +9,8 @@ KILLS ?= 1000
 FAULT_SEEDS ?= 7
 CUTS  ?= 2000
 LINE_CUTS ?= 600
+DATA  ?= ../shared/data
+RUNS  ?= 5000
 
 # Packages that need a real server live in internal/e2e; everything else is tested without network, Java or broker.
 UNIT     = $(shell $(GO) list ./... | grep -v '/internal/e2e')
@@ -16,7 +18,7 @@ E2E      = $(shell $(GO) list ./... | grep '/internal/e2e') ./testdata/backends
 CODE     = ./... ./testdata/backends/...
 SOURCES  = $(shell find . -name '*.go' -not -path './bin/*' -not -path '*/.*/*')
 
-.PHONY: help build demo test test-unit test-e2e backends race lint fmt arch bench seeds fuzz faults power torture torture-bugs docs
+.PHONY: help build demo test test-unit test-e2e backends race lint fmt arch bench seeds fuzz faults power torture torture-bugs oc accuracy docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -74,6 +76,12 @@ torture: backends ## kill Assay KILLS=1000 times end to end and check all that i
 
 torture-bugs: backends ## re-introduce known bugs one by one: the kill loop must catch each; BUG= picks some by name
 	$(GO) test ./internal/e2e -run '^TestTortureCatchesBugs$$' -torture.bugs='$(or $(BUG),all)' -timeout 60m -count=1 -v
+
+oc: ## simulate releases for Assay and its peers, RUNS=5000 of each world, into docs/operating-characteristics.md; goes on where it stopped
+	$(GO) test ./internal/oc -run '^TestTables$$' -oc.runs=$(RUNS) -oc.seed=$(or $(SEED),1) -timeout 0 -count=1 -v
+
+accuracy: backends ## judge the recordings of DATA=../shared/data and write docs/accuracy.md
+	$(GO) test ./internal/e2e -run '^TestAccuracy$$' -accuracy.data='$(abspath $(DATA))' -timeout 120m -count=1 -v
 
 docs: ## regenerate what the documentation takes from code
 	$(GO) generate ./...

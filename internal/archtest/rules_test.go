@@ -35,6 +35,7 @@ var rooms = []room{
 	{"verdicts/*", []string{"verdicts", "verdicts/bundle", "analysis"}, "sinks deliver a finished verdict and do not know each other"},
 
 	{"internal/validation", []string{"internal/gather", "internal/store", "verdicts", "verdicts/bundle", "sources", "analysis", "analysis/*"}, "the line knows contracts, not products"},
+	{"internal/backtest", []string{"internal/validation", "verdicts", "verdicts/bundle", "analysis", "analysis/stats"}, "past releases are judged as the line judges; it asks no source and reads no configuration"},
 	{"internal/gather", []string{"sources", "analysis"}, "gather knows neither objectives nor verdicts"},
 	{"internal/intake", []string{"analysis", "internal/kafka", "internal/store"}, "intake answers no queries and does not judge"},
 	{"internal/intake/intaketest", []string{"internal/intake", "internal/store"}, "hostile events for the tests of those who read events"},
@@ -43,6 +44,7 @@ var rooms = []room{
 	{"internal/store/powertest", nil, "a disk whose power is cut, for the tests of those who write to it"},
 	{"internal/fuzztest", nil, "bounds for the fuzz targets of everybody"},
 	{"internal/promql", []string{"analysis"}, "it reads expressions and binds nothing to them"},
+	{"internal/importer", []string{"analysis", "internal/promql"}, "it turns the text of other tools into text of ours; what that means is read by internal/config"},
 	{"internal/config", []string{"analysis", "verdicts", "internal/promql"}, "adapters decode their own blocks; there is no central union of them"},
 	{"internal/policy", []string{"analysis"}, "policy is evaluated on what it is given"},
 	{"internal/kafka", nil, "broker options know no event and no verdict"},
@@ -55,7 +57,11 @@ var rooms = []room{
 	{"internal/lab", []string{"analysis"}, "the simulated shop is the world outside: it knows no judge"},
 	{"internal/liar", []string{"analysis", "internal/lab"}, "it tells what the shop exports, or something else; it does not know who asks"},
 	{"internal/faults", nil, "the catalogue is in its tests"},
+	{"internal/peers", nil, "the rules of other tools know nothing of Assay"},
+	{"internal/oc", []string{"analysis", "analysis/*", "analysis/stats", "verdicts", "internal/peers"}, "simulated releases are judged as the service judges: by analysis and verdicts"},
 	{"internal/torture", []string{"analysis", "internal/intake"}, "the model of the kill loop sends events and judges what was seen; it knows nothing of the inside"},
+	{"internal/accuracy", []string{"analysis", "analysis/*", "analysis/stats", "verdicts"}, "it makes cases of recordings and counts answers; internal/e2e asks the line"},
+	{"internal/scenarios", []string{"analysis", "analysis/*", "verdicts"}, "a script is played through the library alone"},
 	{"internal/archtest", nil, "it reads source text only"},
 	{"internal/e2e", []string{everything}, "end-to-end tests see the whole"},
 
@@ -80,6 +86,9 @@ var testOnly = []struct{ pattern, reason string }{
 	{"internal/liar", "the program has no lies to tell"},
 	{"internal/faults", "the catalogue offers nothing to others"},
 	{"internal/torture", "the program does not torture itself"},
+	{"internal/oc", "the program does not simulate itself"},
+	{"internal/accuracy", "recordings are no part of the program"},
+	{"internal/scenarios", "scripts are no part of the program"},
 	{"internal/e2e", "end-to-end tests offer nothing to others"},
 	{"internal/archtest", "it offers nothing to others"},
 	{"testdata/backends", "real servers are for tests"},
@@ -170,6 +179,7 @@ var exceptions = []exception{
 	{"goroutine", "internal/intake", "the records of one batch are decoded on all processors; decodeAll waits for them. A reader that hangs is left to itself, which only a goroutine can be"},
 	{"timer", "internal/intake", "the pause between two tries of a broker that does not answer; it waits for nothing of the line"},
 	{"timer", "internal/liar", "a body of one byte a second takes its time"},
+	{"goroutine", "internal/oc", "simulated runs fill all processors; Simulate waits for them"},
 	{"goroutine", "sources/sourcetest", "the suite asks a source from several goroutines at once and waits for them"},
 }
 
