@@ -61,7 +61,8 @@ func TestBacktest(t *testing.T) {
 			changes: []string{"healthy", "error-regression", "environment"},
 		},
 		{
-			name: "the objective that failed may not roll back: its evidence ends at the rollback", old: "availability, role: critical}", changed: "availability, role: advisory}",
+			name: "the objective that failed may not roll back: its evidence ends at the rollback", old: "availability, role: critical}\n    - {signal: http_duration, role: secondary}",
+			changed: "availability, role: advisory}\n    - {signal: http_duration, role: critical}",
 			pending: []string{"error-regression"},
 		},
 		{
@@ -73,7 +74,7 @@ func TestBacktest(t *testing.T) {
 			cannotTell: all, why: "its signal was not asked for",
 		},
 		{
-			name: "another margin of a latency", old: "{signal: http_duration, role: critical}", changed: "{signal: http_duration, role: critical, margin: 100%}",
+			name: "another margin of a latency", old: "{signal: http_duration, role: secondary}", changed: "{signal: http_duration, role: secondary, margin: 100%}",
 			cannotTell: all, why: "its bounds follow from its tolerance and margin",
 		},
 		{
