@@ -32,6 +32,9 @@ func (s *State) safety() Check {
 				if c, broke := o.acc.lateBreak(&o.recent); broke {
 					return c
 				}
+				if o.outdated() {
+					return Check{Undecided, TelemetryStale, fmt.Sprintf("%s: safe so far, but in its last %d folds of %v there was nothing to compare: all pods of an arm have just begun", o.o.Name, staleAfter, o.o.Cadence.D())}
+				}
 				if o.canaryIdle() {
 					return Check{Undecided, NoTraffic, fmt.Sprintf("%s: safe so far, but the canary served nothing in its last %d folds of %v", o.o.Name, staleAfter, o.o.Cadence.D())}
 				}
@@ -64,6 +67,10 @@ func (s *State) safety() Check {
 	return Check{Undecided, Collecting, fmt.Sprintf("%s: safety evidence %.3g of %.0f%s%s",
 		o.o.Name, math.Exp(min(o.last.logSafety, 700)), 1/s.plan.AlphaPromote, seen, stillNeeded(need))}
 }
+
+// outdated reports whether the evidence is of pods that are gone: pods that replace each
+// other faster than they warm up keep coverage whole and are never compared.
+func (o *objectiveState) outdated() bool { return o.unripe >= staleAfter }
 
 // canaryIdle reports whether the canary serves nothing any more, of an objective
 // that can tell.

@@ -23,6 +23,7 @@ type stateRecord struct {
 type objectiveRecord struct {
 	Next        Fold
 	Folds       int
+	Unripe      int
 	Missing     Code
 	Why         string
 	Skew        Duration
@@ -71,7 +72,7 @@ func (s *State) Snapshot() ([]byte, error) {
 			return nil, fmt.Errorf("checkpoint of objective %q: %w", o.o.Name, err)
 		}
 		rec := objectiveRecord{
-			Next: o.next, Folds: o.folds, Missing: o.missing, Why: o.why, Skew: o.skew, Identity: o.identity.Arms,
+			Next: o.next, Folds: o.folds, Unripe: o.unripe, Missing: o.missing, Why: o.why, Skew: o.skew, Identity: o.identity.Arms,
 			EnvLeft: o.env.left, Accumulator: acc,
 		}
 		for a := range o.coverage {
@@ -112,6 +113,7 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 			return nil, fmt.Errorf("checkpoint of objective %q: %w", o.o.Name, err)
 		}
 		o.next, o.folds, o.identity.Arms = rec.Next, rec.Folds, rec.Identity
+		o.unripe = rec.Unripe
 		o.missing, o.why, o.skew = rec.Missing, rec.Why, rec.Skew
 		o.next.Start, o.next.End = o.next.Start.UTC(), o.next.End.UTC()
 		for a := range o.coverage {

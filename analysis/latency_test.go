@@ -224,6 +224,50 @@ func TestWarmUpEnds(t *testing.T) {
 	}
 }
 
+// A canary whose pods replace each other before any is warm reports all the time, and is
+// compared no more: what its first pod showed does not promote the others.
+func TestPodsThatAreNeverWarmAreNotSafe(t *testing.T) {
+	s := testState(t, judging(evenly(4000)), withHistory, func(in *PlanInput) { in.Policy.Window.Warmup = Duration(3 * time.Minute) })
+	bounds := len(s.plan.Objectives[0].Latency.Bounds)
+	slow, fast := slices.Repeat([]float64{100}, bounds), slices.Repeat([]float64{1}, bounds)
+	play := func(folds int, pod func(at time.Time) (name string, begun time.Time)) {
+		for range folds {
+			next, _ := s.Next(0)
+			canary := slowRow(Canary, "", 1000, fast...)
+			canary.Pod, canary.PodStart = pod(next.End)
+			foldSlow(t, s, slowRow(Baseline, "b", 9000, slow...), canary)
+		}
+		s.Assess()
+	}
+	first := func(time.Time) (string, time.Time) { return "first", testStart }
+	play(10*12, first) // ten minutes
+	if c := s.safety(); c.State != Good {
+		t.Fatalf("a better canary is not shown safe: %+v", c)
+	}
+	play(staleAfter, func(at time.Time) (string, time.Time) {
+		k := at.Sub(testStart) / (2 * time.Minute)
+		return fmt.Sprint("later-", int(k)), testStart.Add(k * 2 * time.Minute)
+	})
+	if c := s.safety(); c.State != Undecided || c.Code != TelemetryStale {
+		t.Errorf("nothing was compared any more: %+v", c)
+	}
+	snapshot, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := RestoreState(s.plan, snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := restored.safety(), s.safety(); got != want {
+		t.Errorf("after a restart %+v, before %+v", got, want)
+	}
+	play(1, first)
+	if c := s.safety(); c.State != Good {
+		t.Errorf("it is compared again: %+v", c)
+	}
+}
+
 // A fold whose pods do not have the plan's bounds is no evidence.
 func TestOtherLayoutIsNoEvidence(t *testing.T) {
 	s := testState(t, judging(evenly(4000)), withHistory)

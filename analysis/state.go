@@ -35,12 +35,13 @@ type State struct {
 
 // objectiveState is the part of the state that belongs to one objective.
 type objectiveState struct {
-	o     *PlannedObjective
-	acc   accumulator
-	env   environment
-	next  Fold // the fold to be folded next
-	folds int  // folded so far
-	last  evidence
+	o      *PlannedObjective
+	acc    accumulator
+	env    environment
+	next   Fold // the fold to be folded next
+	folds  int  // folded so far
+	unripe int  // newest folds in a row in which both arms sent samples, all of pods that warm up
+	last   evidence
 
 	coverage [2]armCoverage // baseline, canary
 	missing  Code           // why the newest fold taught nothing
@@ -199,7 +200,9 @@ func (s *State) Fold(e *Evidence) error {
 		return err
 	}
 	if o.o.Signal.Shape != ShapeRatio {
+		sent := s.comparable(t)
 		t.settle(s.plan, &o.coverage)
+		o.ripen(sent, s.comparable(t))
 	}
 	if err := o.acc.fold(t); err != nil {
 		return err
@@ -282,6 +285,22 @@ func (r *ArmRow) possible() error {
 		least = n
 	}
 	return nil
+}
+
+// comparable reports whether there are samples of every arm that is compared.
+func (s *State) comparable(t *taken) bool {
+	return measured(t.Canary) && (measured(t.Baseline) || s.plan.Comparison == PreviousWindow)
+}
+
+// ripen notes whether samples were sent in a fold, and whether any were compared.
+// Silence changes nothing: coverage tells of it.
+func (o *objectiveState) ripen(sent, compared bool) {
+	switch {
+	case compared:
+		o.unripe = 0
+	case sent:
+		o.unripe++
+	}
 }
 
 // sameLayout reports whether all rows count above the bounds of the plan.
