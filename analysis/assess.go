@@ -95,8 +95,24 @@ func (s *State) Describe() []Finding {
 	s.name(out)
 	for i := range out {
 		out[i].Reason = sentence(&out[i], s.objectives[i].acc.counted())
+		if l, ok := s.objectives[i].acc.(lister); ok {
+			s.list(&out[i], l)
+		}
 	}
 	return out
+}
+
+// list says what an objective shows that weighs nothing.
+func (s *State) list(f *Finding, l lister) {
+	f.Reason = f.Objective + ": nothing read yet"
+	if seen := l.listed(); seen != "" {
+		f.Reason = fmt.Sprintf("%s: listed, it weighs nothing (%s)", f.Objective, seen)
+	}
+	if _, ok := l.(*templates); ok {
+		if c := s.newError(); c.State != Good {
+			f.Code, f.Reason = c.Code, c.Reason
+		}
+	}
 }
 
 // name decides which objectives are named harmful: with the evidence of many, the largest

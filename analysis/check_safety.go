@@ -8,7 +8,8 @@ import (
 
 // safety is good when every critical objective is shown within its margin now, none
 // has broken of late and each is still measured: what was safe and serves nothing any
-// more is not known to be safe. No critical objective proves nothing.
+// more is not known to be safe. New lines of ERROR or above are looked at before. No
+// critical objective proves nothing.
 func (s *State) safety() Check {
 	bar := math.Log(1 / s.plan.AlphaPromote)
 	var open []*objectiveState
@@ -39,6 +40,9 @@ func (s *State) safety() Check {
 					return Check{Undecided, NoTraffic, fmt.Sprintf("%s: safe so far, but the canary served nothing in its last %d folds of %v", o.o.Name, staleAfter, o.o.Cadence.D())}
 				}
 			}
+		}
+		if c := s.newError(); c.State != Good {
+			return c
 		}
 		return Check{Good, AllSafe, s.safeSentence()}
 	}

@@ -27,6 +27,7 @@ type objectiveRecord struct {
 	Missing     Code
 	Why         string
 	Skew        Duration
+	Crowded     bool
 	Coverage    [2]coverageRecord
 	Identity    [2]armIdentity
 	Recent      []recentRecord
@@ -72,7 +73,7 @@ func (s *State) Snapshot() ([]byte, error) {
 			return nil, fmt.Errorf("checkpoint of objective %q: %w", o.o.Name, err)
 		}
 		rec := objectiveRecord{
-			Next: o.next, Folds: o.folds, Unripe: o.unripe, Missing: o.missing, Why: o.why, Skew: o.skew, Identity: o.identity.Arms,
+			Next: o.next, Folds: o.folds, Unripe: o.unripe, Missing: o.missing, Why: o.why, Skew: o.skew, Crowded: o.crowded, Identity: o.identity.Arms,
 			EnvLeft: o.env.left, Accumulator: acc,
 		}
 		for a := range o.coverage {
@@ -114,10 +115,10 @@ func RestoreState(p *Plan, snapshot []byte) (*State, error) {
 		}
 		o.next, o.folds, o.identity.Arms = rec.Next, rec.Folds, rec.Identity
 		o.unripe = rec.Unripe
-		o.missing, o.why, o.skew = rec.Missing, rec.Why, rec.Skew
+		o.missing, o.why, o.skew, o.crowded = rec.Missing, rec.Why, rec.Skew, rec.Crowded
 		o.next.Start, o.next.End = o.next.Start.UTC(), o.next.End.UTC()
 		for a := range o.coverage {
-			o.coverage[a] = rec.Coverage[a].restore()
+			o.coverage[a] = rec.Coverage[a].restore(o.o)
 		}
 		for _, f := range rec.Recent {
 			o.recent.add(recentFold{foldCounts{f.XC, f.XB, f.NC, f.NB}, f.End.UTC(), f.CanaryAlive, f.BaselineIn})
@@ -149,8 +150,8 @@ func (c *armCoverage) record() coverageRecord {
 	return r
 }
 
-func (r *coverageRecord) restore() armCoverage {
-	c := newArmCoverage()
+func (r *coverageRecord) restore(o *PlannedObjective) armCoverage {
+	c := newArmCoverage(o)
 	c.Expected, c.Received, c.LastFold, c.Now, c.Usual, c.Exposure = r.Expected, r.Received, r.LastFold, r.Now, r.Usual, r.Exposure
 	for _, p := range r.Pods {
 		c.Pods[p.Pod] = p.Seen

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -74,6 +75,8 @@ func (o *objectiveState) because(c Check) Check {
 		c.Code, c.Reason = o.missing, o.o.Name+": the answer cannot be meant"+said
 	case ClockSkew:
 		c.Code, c.Reason = o.missing, o.skewSentence()
+	case TailSampled:
+		c.Code, c.Reason = o.missing, o.o.Name+": spans that were kept for what they show tell no rates"+said
 	case LayoutChanged:
 		c.Code, c.Reason = o.missing, o.o.Name+": the buckets of some pod are not those above whose bounds is counted"+said
 	case TelemetryPartial:
@@ -90,6 +93,9 @@ func (o *objectiveState) because(c Check) Check {
 func (s *State) Uncovered() bool {
 	for i := range s.objectives {
 		o := &s.objectives[i]
+		if o.o.Signal.Listed() { // nothing to list is no silence
+			continue
+		}
 		unheard := o.coverage[0].Expected == 0 && s.plan.Comparison != PreviousWindow || o.coverage[1].Expected == 0
 		if o.folds >= staleAfter && unheard {
 			return true
@@ -189,6 +195,9 @@ func (s *State) serving() Check {
 		if other := s.servesBy(o); c.State == Bad && other != "" {
 			c = Check{Undecided, CanaryTelemetryMissing, fmt.Sprintf("%s: no sample of the canary, which %s shows to serve", o.o.Name, other)}
 		}
+		if c.State == Bad && o.o.Signal.Spans != nil {
+			c = Check{Undecided, CanaryTelemetryMissing, fmt.Sprintf("%s: no span of the canary, and spans that stay away do not show that nothing is served", o.o.Name)}
+		}
 		if servingRank[c.State] > servingRank[out.State] {
 			out = c
 		}
@@ -206,6 +215,17 @@ func (s *State) servesBy(o *objectiveState) string {
 		if by := &s.objectives[i]; by.recent.sum().nC > 0 {
 			return by.o.Name
 		}
+	}
+	return ""
+}
+
+// tail says why the newest spans of o tell no rates; "": they may.
+func (o *objectiveState) tail() string {
+	if o.missing == TailSampled {
+		return cmp.Or(o.why, "the spans were kept for what they show")
+	}
+	if t, ok := o.acc.(*topology); ok {
+		return t.Tail
 	}
 	return ""
 }
@@ -247,6 +267,15 @@ func (s *State) Warnings() []string {
 		}
 		if barred := o.last.barred; barred.Code == NeedsPods && o.o.Role != Critical {
 			out = append(out, fmt.Sprintf("%s: %s", NeedsPods, barred.Reason))
+		}
+		if tail := o.tail(); tail != "" {
+			out = append(out, fmt.Sprintf("%s: %s: %s", TailSampled, o.o.Name, tail))
+		}
+		if why := o.uncounted(); why != "" {
+			out = append(out, why)
+		}
+		if why := o.silenced(); why != "" {
+			out = append(out, why)
 		}
 		if o.skew.D().Abs() > skewWarned {
 			out = append(out, fmt.Sprintf("%s: %s", ClockSkew, o.skewSentence()))

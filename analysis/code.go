@@ -48,6 +48,9 @@ const (
 	Localised                Code = "localised"            // harm is shown, but rests on one stratum
 	LayoutChanged            Code = "layout_changed"       // the buckets of the histograms are not those of the plan
 	NotTestable              Code = "not_testable"         // a quantile that must be shown safe cannot be told from what was observed before the deployment
+	NewErrorTemplate         Code = "new_error_template"   // a new line of ERROR or above, and the severity rate is not shown within its margin
+	TailSampled              Code = "tail_sampled"         // spans that were kept for what they show tell no rates
+	ExemplarUnavailable      Code = "exemplar_unavailable" // a trace that a finding rests on could not be had in time
 	GateClosed               Code = "gate_closed"
 	AnalyzerFault            Code = "analyzer_fault"
 	StoreFull                Code = "store_full"

@@ -31,6 +31,9 @@ type armCoverage struct {
 	PodCount map[int]int // pods reporting -> folds, over folds with data
 	Usual    int         // the largest median of them so far, so that an outage does not become the usual
 	Exposure float64
+	// bySpans: what is counted are spans or lines, which come with requests and not with
+	// the clock.
+	bySpans bool
 }
 
 // podSeen is what is known of a pod that reported.
@@ -40,15 +43,20 @@ type podSeen struct {
 	Peers int       // pods of the arm that reported then, itself included
 	Old   bool      // it ran before the deployment
 	Born  time.Time // start of its first process that was heard of; zero: unknown
+	Spans spansSeen // where spans are counted
 }
 
-func newArmCoverage() armCoverage {
-	return armCoverage{Pods: map[string]podSeen{}, Left: map[string]podSeen{}, PodCount: map[int]int{}}
+func newArmCoverage(o *PlannedObjective) armCoverage {
+	return armCoverage{bySpans: o.Signal.ofStreams(), Pods: map[string]podSeen{}, Left: map[string]podSeen{}, PodCount: map[int]int{}}
 }
 
 // fold takes in which pods reported in fold k (counted from 1). The rows are of
 // this arm only.
 func (c *armCoverage) fold(k int, rows []ArmRow, deployed time.Time) {
+	if c.bySpans {
+		c.foldSpans(k, rows, deployed)
+		return
+	}
 	reporting := 0
 	for i := range rows { // sorted by pod; one with several versions has several rows
 		if rows[i].Received > 0 && !(i > 0 && rows[i-1].Pod == rows[i].Pod && rows[i-1].Received > 0) {

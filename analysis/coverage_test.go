@@ -18,7 +18,7 @@ func pods(arm Arm, n int) []ArmRow {
 
 // covered folds how many pods reported, fold by fold, and returns the counts.
 func covered(perFold ...int) armCoverage {
-	c := newArmCoverage()
+	c := newArmCoverage(&PlannedObjective{})
 	for k, n := range perFold {
 		c.fold(k+1, pods(Canary, n), testStart)
 	}
@@ -59,7 +59,7 @@ func TestExpectedAndReceived(t *testing.T) {
 
 // A pod that was seen with two versions in one fold has two rows and is one pod.
 func TestTwoRowsOfAPodAreOnePod(t *testing.T) {
-	c := newArmCoverage()
+	c := newArmCoverage(&PlannedObjective{})
 	a, b := row(Canary, "c", 0, 10), row(Canary, "c", 0, 5)
 	b.Version = "1.4.9"
 	c.fold(1, []ArmRow{a, b}, testStart)
@@ -79,7 +79,7 @@ func TestTwoRowsOfAPodAreOnePod(t *testing.T) {
 
 // A pod that is fresh by other series alone sent no sample of this signal.
 func TestFreshIsNotReceived(t *testing.T) {
-	c := newArmCoverage()
+	c := newArmCoverage(&PlannedObjective{})
 	c.fold(1, []ArmRow{{Arm: Canary, Pod: "c", Fresh: true}}, testStart)
 	if c.Expected != 0 || c.Received != 0 || c.LastFold != 0 || c.Now != 0 {
 		t.Errorf("%+v", c)

@@ -34,6 +34,7 @@ type Event struct {
 	MaxDuration  Duration          `json:"maxDuration,omitempty"`
 	PolicyRef    string            `json:"policyRef,omitempty"`
 	ChangeID     string            `json:"changeId,omitempty"`
+	ExpectLines  []string          `json:"expectLines,omitempty"` // texts of new log lines that the deployment declares
 	CallbackURL  string            `json:"callbackUrl,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty"`
 }
@@ -43,7 +44,7 @@ func (e Event) Deployment(attempt int) Deployment {
 	d := Deployment{
 		ID: e.DeploymentID, Attempt: attempt, Release: e.Release, Mode: e.Mode, Strategy: e.Strategy,
 		StartedAt: e.StartedAt, Canary: e.Canary, Baseline: e.Baseline, Warmup: e.Warmup, MaxDuration: e.MaxDuration,
-		PolicyRef: e.PolicyRef, ChangeID: e.ChangeID, Labels: e.Labels, EventSource: e.Source, EventID: e.ID,
+		PolicyRef: e.PolicyRef, ChangeID: e.ChangeID, ExpectLines: e.ExpectLines, Labels: e.Labels, EventSource: e.Source, EventID: e.ID,
 	}
 	if e.Step != nil {
 		d.Steps = []Step{*e.Step}

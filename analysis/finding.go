@@ -29,16 +29,36 @@ type Counts struct {
 }
 
 // counted says what was counted, "" where nothing was.
-func (n Counts) counted() string {
+func (n Counts) counted() string { return n.countedAs("bad") }
+
+// countedAs is counted where bad has another word.
+func (n Counts) countedAs(bad string) string {
 	if n.CanaryExposure == 0 && n.BaselineExposure == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.0f of %.0f bad in the canary, %.0f of %.0f in the baseline", n.CanaryBad, n.CanaryExposure, n.BaselineBad, n.BaselineExposure)
+	return fmt.Sprintf("%.0f of %.0f %s in the canary, %.0f of %.0f in the baseline", n.CanaryBad, n.CanaryExposure, bad, n.BaselineBad, n.BaselineExposure)
 }
 
 // compared says which share was bad in each arm.
-func (n Counts) compared() string {
-	return fmt.Sprintf("%s bad in the canary, %s in the baseline", percent(n.CanaryBad, n.CanaryExposure), percent(n.BaselineBad, n.BaselineExposure))
+func (n Counts) compared() string { return n.comparedAs("bad") }
+
+func (n Counts) comparedAs(bad string) string {
+	return fmt.Sprintf("%s %s in the canary, %s in the baseline", percent(n.CanaryBad, n.CanaryExposure), bad, percent(n.BaselineBad, n.BaselineExposure))
+}
+
+// bad is what the bad events of a ratio are called.
+func (o *PlannedObjective) bad() string {
+	switch l, s := o.Signal.Logs, o.Signal.Spans; {
+	case l != nil && l.MustAppear != "":
+		return fmt.Sprintf("of the requests without %q", l.MustAppear)
+	case l != nil:
+		return fmt.Sprintf("of the requests with a line of %s or above", l.Severity)
+	case s != nil && s.Event == SpanExclusive:
+		return "of the requests failed by themselves, with no failed call"
+	case s != nil && s.Event == SpanCalls:
+		return "of the calls failed"
+	}
+	return "bad"
 }
 
 func percent(x, n float64) string {

@@ -210,6 +210,8 @@ func (p *Plan) effectOf(o *PlannedObjective, facts Facts, acc accumulator, effec
 // unknown, +Inf for never.
 func (p *Plan) minutesOf(o *PlannedObjective, facts Facts, acc accumulator, effect float64) Figure {
 	switch o.Signal.Shape {
+	case ShapeTemplates, ShapeTopology:
+		return Figure(math.NaN())
 	case ShapeDistribution:
 		return Figure(p.MinutesToDetectSlower(o, facts.Distribution, effect))
 	case ShapeLevel:

@@ -34,6 +34,8 @@ var Methods = []Method{
 	methodDistribution,
 	methodLevel,
 	methodLeak,
+	methodTemplates,
+	methodTopology,
 }
 
 // methodFor returns the method that judges an objective: by the shape of its signal,
@@ -122,4 +124,9 @@ type taken struct {
 	Fold
 	Baseline, Canary, Control []ArmRow // sorted by pod
 	foldCounts                         // of all strata
+	// Logs and Spans are what the fold tells beside counts; nil: nothing, or nothing that
+	// may be read. Of a fold whose counts are not complete Rows are left out, and what was
+	// seen in it is still there.
+	Logs  *LogTally
+	Spans *SpanTally
 }

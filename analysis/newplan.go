@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/release-assay/assay/analysis/stats"
@@ -20,6 +21,12 @@ type PlanInput struct {
 	Cohorts    Cohorts
 	Facts      []Facts  // one for each objective of the policy, in their order
 	Warnings   []string // what could not be established
+	// Logs and Traces are what was learned for objectives about logs and traces: the
+	// templates, the share that is read, what is muted and expected; the operations. What
+	// the deployment expects is added, the sources are the objectives' own. Nil: nothing
+	// was learned.
+	Logs   *LogPlan
+	Traces *TracePlan
 	// Refused and its reason are set where no comparison is possible; the plan
 	// then records why.
 	Refused       Code
@@ -48,10 +55,6 @@ const assumedWeight = 0.1
 // to be shown for it to be chosen (statistics 11.4).
 const decideBy = 0.7
 
-// Shares of the harm evidence by role (statistics 9.1). Roles that a plan lacks
-// give theirs to the others in proportion.
-var roleShare = map[Role]float64{Critical: .70, Secondary: .20, Advisory: 0}
-
 // NewPlan freezes a plan. It returns every fault of the policy, joined.
 func NewPlan(in PlanInput) (*Plan, error) {
 	d, policy := in.Deployment, in.Policy
@@ -75,6 +78,7 @@ func NewPlan(in PlanInput) (*Plan, error) {
 		errs = append(errs, err)
 	}
 	weights := objectiveWeights(policy.Objectives)
+	p.planStreams(in)
 	p.Calibrated = len(policy.Objectives) > 0
 	for i, o := range policy.Objectives {
 		if err := o.Validate(); err != nil {
@@ -109,6 +113,9 @@ func (d Deployment) window(w Window) Window {
 // calibratedBy reports whether history tells how much what o is compared with varies:
 // pods beside each other, or, of counts against the time before, that time itself.
 func (p *Plan) calibratedBy(o PlannedObjective, h History) bool {
+	if o.Signal.ofStreams() && o.Role != Critical { // of a small share, and weighed with care
+		return true
+	}
 	if p.Comparison == PreviousWindow && o.Signal.Shape == ShapeRatio {
 		return o.History.PhiBefore != stats.NoHistory()
 	}
@@ -183,37 +190,18 @@ func restartTimes(start time.Time, deadline time.Duration) []time.Time {
 	return out
 }
 
-// HarmWeights returns the share of the harm evidence that a plan will give to each
-// objective.
-func HarmWeights(objectives []Objective) []float64 { return objectiveWeights(objectives) }
-
-func objectiveWeights(objectives []Objective) []float64 {
-	count := map[Role]float64{}
-	for _, o := range objectives {
-		count[o.Role]++
-	}
-	total := 0.0
-	for role, share := range roleShare {
-		if count[role] > 0 {
-			total += share
-		}
-	}
-	out := make([]float64, len(objectives))
-	for i, o := range objectives {
-		if total > 0 {
-			out[i] = roleShare[o.Role] / total / count[o.Role]
-		}
-	}
-	return out
-}
-
 // plan resolves one objective: cadence, null hypothesis, bounds and forecasts.
 func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective, error) {
 	method, err := methodFor(&o)
 	if err != nil {
 		return PlannedObjective{}, err
 	}
-	cadence := CadenceOf(facts.Spacing)
+	cadence := o.Signal.cadence(facts.Spacing)
+	o.Strata = o.strata()
+	if o.Signal.untested() && !o.Signal.Listed() {
+		o.Role = Advisory
+		p.Warnings = append(slices.Clip(p.Warnings), o.Name+": no signal counts the requests: lines are listed, not tested")
+	}
 	h := facts.History
 	if !h.Calibrated {
 		h.Phi0 = stats.NoHistory()
@@ -224,7 +212,7 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 	h.PlanPhi = stats.Priors(h.Phi0).Max()
 	out := PlannedObjective{
 		Objective: o, Method: method.ID(), Weight: weight,
-		Cadence: Duration(cadence), Lateness: Duration(LatenessOf(cadence, facts.Lag)),
+		Cadence: Duration(cadence), Lateness: Duration(o.Signal.lateness(cadence, facts.Lag)),
 		Null: NullRatio, ToleranceBound: o.tolerance(), History: h,
 		MinutesToPromote: Figure(math.NaN()), MinutesToDetectDouble: Figure(math.NaN()), WeightNeeded: Figure(math.NaN()),
 	}
@@ -233,6 +221,8 @@ func (p *Plan) plan(o Objective, facts Facts, weight float64) (PlannedObjective,
 		err = p.planDistribution(&out, facts)
 	case ShapeLevel:
 		err = p.planLevel(&out, facts)
+	case ShapeTemplates, ShapeTopology:
+		out.ToleranceBound = Bound{}
 	default:
 		err = p.planRatio(&out)
 	}
@@ -275,9 +265,10 @@ func (p *Plan) chooseMargin(o *PlannedObjective, budget float64) error {
 	if !affine {
 		o.Null = NullRatio
 		if o.Tolerance == nil || o.Tolerance.Budget != 0 {
-			o.ToleranceBound = Bound{Ratio: 1.05}
+			o.ToleranceBound, _ = o.Signal.ratioBounds()
 		}
-		o.MarginBound, o.Rung = ratioMargin, RungRatio
+		_, o.MarginBound = o.Signal.ratioBounds()
+		o.Rung = RungRatio
 		if explicit != nil && explicit.Budget == 0 {
 			o.MarginBound, o.Rung = *explicit, RungExplicit
 		}

@@ -33,7 +33,7 @@ type Objective struct {
 	SLOWindow Duration `json:"sloWindow,omitempty"`
 	// Tolerance and Margin are set by the user, nil means the default
 	// (statistics: with an SLO, 1.05 p + 0.25 budget and an automatic margin;
-	// without, ratio 1.05 and 1.25).
+	// without, ratio 1.05 and 1.25; of log lines 1.25 and 1.5).
 	Tolerance *Bound `json:"tolerance,omitempty"`
 	Margin    *Bound `json:"margin,omitempty"`
 	// Quantiles of a distribution that must be shown safe; none: .95 and .99.
@@ -69,7 +69,7 @@ func (o Objective) Validate() error {
 	if err := o.Signal.Validate(); err != nil {
 		errs = append(errs, err)
 	}
-	for _, err := range []error{o.validateLevel(), o.validateLatency()} {
+	for _, err := range []error{o.validateRole(), o.validateLevel(), o.validateLatency()} {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("objective %q: %w", o.Name, err))
 		}
@@ -100,7 +100,17 @@ func (o Objective) margin() Bound {
 	case o.Signal.Shape == ShapeDistribution || o.Signal.Shape == ShapeLevel:
 		return scaleMargin
 	}
-	return ratioMargin
+	_, margin := o.Signal.ratioBounds()
+	return margin
+}
+
+// ratioBounds are the tolerance and the margin of a ratio of s without an SLO. How many
+// lines a request writes is up to the code: there the tolerance is wider.
+func (s Signal) ratioBounds() (tolerance, margin Bound) {
+	if s.Logs != nil {
+		return Bound{Ratio: 1.25}, Bound{Ratio: 1.5}
+	}
+	return Bound{Ratio: 1.05}, ratioMargin
 }
 
 // The default margins: half of the error budget, and without an SLO a ratio.
@@ -134,5 +144,6 @@ func (o Objective) tolerance() Bound {
 	if o.Target > 0 && (o.Margin == nil || o.Margin.Budget != 0) {
 		return Bound{1.05, 0.25}
 	}
-	return Bound{Ratio: 1.05}
+	tolerance, _ := o.Signal.ratioBounds()
+	return tolerance
 }

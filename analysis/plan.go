@@ -100,6 +100,8 @@ type Plan struct {
 	Restarts           []time.Time        `json:"restarts"`           // planned start times of late-onset mixtures, statistics 3.7
 	IdentityBySelector bool               `json:"identityBySelector"` // both cohorts select on service.version = the event's
 	Calibrated         bool               `json:"calibrated"`
+	Logs               *LogPlan           `json:"logs,omitempty"`        // nil: no objective is about logs
+	Traces             *TracePlan         `json:"traces,omitempty"`      // nil: no objective is about traces
 	FalseAlarms        *FalseAlarms       `json:"falseAlarms,omitempty"` // of this plan in the service's own quiet time
 	Warnings           []string           `json:"warnings,omitempty"`
 	// Refused is set where no comparison is possible (no_baseline, no_objectives,
@@ -132,6 +134,18 @@ func (p *Plan) Query(o *PlannedObjective, fold Fold) Query {
 	q := Query{Signal: o.Signal, Matches: p.matches(), Fold: fold, Since: p.Deployment.StartedAt.Add(-lookBack), Strata: o.Strata}
 	if o.Latency != nil {
 		q.Bounds = o.Latency.Bounds
+	}
+	switch o.Signal.Shape {
+	case ShapeTemplates:
+		q.Lines = &LineQuery{}
+		if p.Logs != nil {
+			q.Lines.Templates, q.Lines.Share = p.Logs.Templates, p.Logs.Share
+		}
+	case ShapeTopology:
+		q.Spans = &SpanQuery{}
+		if p.Traces != nil {
+			q.Spans.Operations = p.Traces.Operations
+		}
 	}
 	if !p.IdentityBySelector {
 		q.Observe = []string{AttrVersion}

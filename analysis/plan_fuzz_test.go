@@ -12,7 +12,7 @@ import (
 // FuzzPlan reads a plan from a store or a bundle that may be damaged: its canonical
 // bytes are canonical, and a judge refuses it or can be asked for its next folds.
 func FuzzPlan(f *testing.F) {
-	for _, change := range []func(*PlanInput){func(*PlanInput) {}, withSLO} {
+	for _, change := range []func(*PlanInput){func(*PlanInput) {}, withSLO, withStreams(logsObjective(), severityObjective(), topologyObjective(), callsObjective())} {
 		s := testState(f, change)
 		b, err := s.plan.Encode()
 		if err != nil {
@@ -59,9 +59,11 @@ func FuzzPlan(f *testing.F) {
 // FuzzRestore restores a checkpoint that may be damaged: it is refused, or the state
 // can be folded on, described and written again.
 func FuzzRestore(f *testing.F) {
-	s := testState(f, withSLO)
+	s := testState(f, withSLO, withStreams(logsObjective(), topologyObjective()))
 	for range 5 {
 		foldRows(f, s, 0, rows(1, 9, 100, 900))
+		foldLines(f, s, 100, 900, fresh("a", SeverityError, 2))
+		foldSpans(f, s, 100, 900, tallyOf(payCall, SpanCount{Calls: 9, Errors: 3}, SpanCount{Calls: 90}))
 	}
 	snapshot, err := s.Snapshot()
 	if err != nil {
@@ -83,11 +85,16 @@ func FuzzRestore(f *testing.F) {
 			}
 			restored.Checks()
 			restored.Describe()
+			if _, err := json.Marshal([]any{restored.Differences(), restored.NewTemplates(), restored.NotRead()}); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := restored.Snapshot(); err != nil {
 				t.Fatal(err)
 			}
 			if next, ok := restored.Next(0); ok && next.End.After(next.Start) {
 				_ = restored.Fold(&Evidence{Objective: "errors", Fold: next, Rows: rows(1, 9, 100, 900)})
+				next, _ = restored.Next(1)
+				_ = restored.Fold(&Evidence{Objective: "logs", Fold: next, Rows: rows(0, 0, 100, 900), Logs: &LogTally{Templates: []TemplateTally{fresh("a", SeverityError, 2)}}})
 				restored.Assess()
 			}
 			if e := restored.Evidence(); math.IsNaN(e) && bytes.Equal(damaged, snapshot) {

@@ -46,7 +46,11 @@ type Policy struct {
 	Control    map[string]string `json:"control,omitempty"`    // nil: none
 	Comparison Comparison        `json:"comparison,omitempty"` // "": concurrent
 	Costs      *Costs            `json:"costs,omitempty"`      // nil: nothing is advised by costs
-	BuiltIn    bool              `json:"builtIn,omitempty"`
+	// Logs and Traces are what the policy says about lines and spans, before anything is
+	// learned of them. Nil: no objective is about them.
+	Logs    *LogPlan   `json:"logs,omitempty"`
+	Traces  *TracePlan `json:"traces,omitempty"`
+	BuiltIn bool       `json:"builtIn,omitempty"`
 }
 
 // DefaultAlphas are the error rates of a policy that names none: of a false

@@ -23,6 +23,9 @@ type Query struct {
 	Strata []string `json:"strata,omitempty"`
 	// Bounds are what a distribution is counted above: ascending, finite.
 	Bounds []float64 `json:"bounds,omitempty"`
+	// Lines and Spans are set where the answer lists lines or operations, too.
+	Lines *LineQuery `json:"lines,omitempty"`
+	Spans *SpanQuery `json:"spans,omitempty"`
 }
 
 // AsOf is the instant that the answer may know about and nothing after.
@@ -50,6 +53,12 @@ type Answer struct {
 	Skew     Duration `json:"skew,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	Rendered []string `json:"rendered,omitempty"` // the queries as the product saw them
+
+	Lines    []LineRow `json:"lines,omitempty"`      // sorted by values, pod, template, text
+	Spans    []SpanRow `json:"spans,omitempty"`      // sorted by values, pod, edge
+	NotRead  NotRead   `json:"notRead,omitzero"`     // of lines or spans
+	Tail     string    `json:"tail,omitempty"`       // why the spans look tail-sampled; "": they do not
+	NoTraces bool      `json:"noTraceIds,omitempty"` // lines were read and none had a trace id
 }
 
 // A SpacingQuery asks for the median spacing of samples in [From, To).
@@ -153,6 +162,9 @@ type Evidence struct {
 	Warnings  []string `json:"warnings,omitempty"`
 	Rendered  []string `json:"rendered,omitempty"` // kept for the first fold of an objective only: the others differ in time alone
 	Source    string   `json:"source"`
+
+	Logs  *LogTally  `json:"logs,omitempty"`  // of templates
+	Spans *SpanTally `json:"spans,omitempty"` // of a topology
 }
 
 // A Look is one evaluation: what had come in by Now, in the order in which it is
@@ -162,7 +174,9 @@ type Look struct {
 	Evidence []Evidence `json:"evidence"`
 	Steps    []Step     `json:"steps,omitempty"` // ramp steps that arrived since the look before
 	Seen     string     `json:"seen,omitempty"`  // what sources heard of, where an arm was not heard of
-	End      *End       `json:"end,omitempty"`   // set: the validation ends here, whatever the evidence
+	// Exemplars that were fetched since the look before: never folded.
+	Exemplars []Exemplar `json:"exemplars,omitempty"`
+	End       *End       `json:"end,omitempty"` // set: the validation ends here, whatever the evidence
 }
 
 // An End is an administrative end of a validation: superseded, cancelled, expired,

@@ -52,6 +52,7 @@ func newRatio(p *Plan, o *PlannedObjective) (*ratio, error) {
 	}
 	if len(o.Strata) > 0 {
 		r.cutter.at = map[string]int{}
+		r.cutter.keepOperations(p, o)
 	}
 	return r, nil
 }
@@ -195,7 +196,7 @@ func (r *ratio) harmWithoutWorst() float64 {
 }
 
 func (r *ratio) counted() string {
-	s := r.main().Total.counted()
+	s := r.main().Total.countedAs(r.o.bad())
 	if s != "" && r.main() == r.before {
 		s += " of the time before"
 	}
@@ -203,14 +204,19 @@ func (r *ratio) counted() string {
 }
 
 func (r *ratio) compared() string {
-	s := r.main().Total.compared()
+	s := r.main().Total.comparedAs(r.o.bad())
 	if r.main() == r.before {
 		s += " of the time before"
 	}
 	return s
 }
 
-func (r *ratio) localised() string { return r.leading().localised() }
+func (r *ratio) localised() string {
+	if r.o.ofCode() {
+		return ""
+	}
+	return r.leading().localised()
+}
 
 func (r *ratio) lateBreak(recent *recent) (Check, bool) {
 	return lateBreak(r.o, r.main().Total, recent)

@@ -59,9 +59,13 @@ func (o *PlannedObjective) worse(pB, factor float64) float64 {
 }
 
 // countRarer chooses which outcome is counted and, where both are common, the exact
-// test. A bound that holds a share of the error budget speaks of bad events.
+// test. A bound that holds a share of the error budget speaks of bad events, and lines
+// that must appear are always counted themselves: where one request in a hundred writes
+// them, losing all of them hardly changes the share of the others. Where most requests do,
+// harm can be shown, and a margin that allows to lose half of them cannot.
 func (o *PlannedObjective) countRarer() error {
-	if o.Null == NullRatio && o.BaseRate > 0.5 {
+	mustAppear := o.Signal.Logs != nil && o.Signal.Logs.MustAppear != ""
+	if o.Null == NullRatio && (o.BaseRate > 0.5 || mustAppear) {
 		o.CountGood = true
 		for _, b := range []Bound{o.ToleranceBound, o.MarginBound} {
 			if !(b.Ratio < 2) {
@@ -69,7 +73,7 @@ func (o *PlannedObjective) countRarer() error {
 			}
 		}
 	}
-	if min(o.BaseRate, 1-o.BaseRate) > stats.CommonRate {
+	if min(o.BaseRate, 1-o.BaseRate) > stats.CommonRate || mustAppear && 1-o.BaseRate > stats.CommonRate {
 		o.Null = NullBernoulli
 	}
 	return nil

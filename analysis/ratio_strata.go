@@ -12,7 +12,8 @@ import (
 // of 5 % elsewhere, looks worse than its baseline although it is not. Each fold is
 // therefore cut into cells, one a stratum; evidence is the sum over cells, and what
 // each stratum added is remembered, so that it can be asked whether the evidence
-// rests on one of them.
+// rests on one of them. Where strata are operations or calls that question is not asked:
+// a release that breaks one operation has broken it (Objective.ofCode).
 
 const (
 	// maxStrata bounds the strata that are remembered one by one; the evidence of
@@ -49,6 +50,18 @@ type stratum struct {
 type cutter struct {
 	cells []cell
 	at    map[string]int
+	keep  map[string]bool // operations that keep their names; nil: all strata do
+}
+
+// keepOperations lets the operations of the plan keep their names: all others are one.
+func (c *cutter) keepOperations(p *Plan, o *PlannedObjective) {
+	if p.Traces == nil || len(p.Traces.Operations) == 0 || o.Signal.Spans == nil || !slices.Equal(o.Strata, []string{StratumOperation}) {
+		return
+	}
+	c.keep = map[string]bool{"": true, OtherOperation: true}
+	for _, name := range p.Traces.Operations {
+		c.keep[name] = true
+	}
 }
 
 // cut adds the rows of both arms up, stratum by stratum, in the order of their
@@ -71,6 +84,9 @@ func (c *cutter) cut(t *taken) []cell {
 }
 
 func (c *cutter) of(name string) *foldCounts {
+	if c.keep != nil && !c.keep[name] {
+		name = OtherOperation
+	}
 	i, ok := c.at[name]
 	if !ok {
 		i = len(c.cells)

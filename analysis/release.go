@@ -58,6 +58,7 @@ type Deployment struct {
 	MaxDuration Duration          `json:"maxDuration,omitempty"`
 	PolicyRef   string            `json:"policyRef,omitempty"`
 	ChangeID    string            `json:"changeId,omitempty"`
+	ExpectLines []string          `json:"expectLines,omitempty"` // texts of new log lines that the deployment declares
 	Labels      map[string]string `json:"labels,omitempty"`
 	EventSource string            `json:"eventSource"` // CloudEvents source and id of the starting event
 	EventID     string            `json:"eventId"`

@@ -134,6 +134,7 @@ func (p *Plan) recorded() []*PlannedObjective {
 // objective of the policy, what was recorded of one.
 func (p *Plan) planAgain(policy Policy, recorded []*PlannedObjective) (*Plan, error) {
 	in := PlanInput{Deployment: p.Deployment, Policy: policy, Cohorts: p.Cohorts}
+	in.Logs, in.Traces = p.streamsAgain(policy)
 	for _, o := range recorded {
 		in.Facts = append(in.Facts, Facts{Spacing: o.Cadence.D(), Step: BaseTick, History: o.History, recorded: o})
 	}
@@ -149,6 +150,23 @@ func (p *Plan) planAgain(policy Policy, recorded []*PlannedObjective) (*Plan, er
 		again.Lateness = o.Lateness
 	}
 	return plan, nil
+}
+
+// streamsAgain is what p learned of logs and traces, with what the policy expects and
+// mutes, where it says so.
+func (p *Plan) streamsAgain(policy Policy) (*LogPlan, *TracePlan) {
+	logs, traces := p.Logs, p.Traces
+	if logs != nil && policy.Logs != nil {
+		of := *logs
+		of.Expect, of.Mute = policy.Logs.Expect, policy.Logs.Mute
+		logs = &of
+	}
+	if traces != nil && policy.Traces != nil {
+		of := *traces
+		of.Mute = policy.Traces.Mute
+		traces = &of
+	}
+	return logs, traces
 }
 
 // evidenceFor returns the recorded objective whose evidence the i-th objective of the
@@ -191,8 +209,8 @@ func sameSignal(a, b Signal) bool {
 // signal would have wanted otherwise; "": nothing.
 func (o *PlannedObjective) askedOtherwise(other Objective) string {
 	switch {
-	case !slices.Equal(o.Strata, other.Strata):
-		return fmt.Sprintf("its strata were %q, not %q", o.Strata, other.Strata)
+	case !slices.Equal(o.Strata, other.strata()):
+		return fmt.Sprintf("its strata were %q, not %q", o.Strata, other.strata())
 	case o.Signal.Shape == ShapeLevel && (o.Leak == nil) != (other.Leak == nil):
 		return "a leak is learned from other history than a level"
 	case o.Signal.Shape == ShapeLevel && (o.Target > 0) != (other.Target > 0):

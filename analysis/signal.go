@@ -9,16 +9,18 @@ import (
 // Shape is the form of a signal; it selects the method that judges it.
 type Shape string
 
-// The shapes that are judged. The others of the vocabulary (rate, templates,
-// topology) get their row in [Methods] when they get their method.
+// The shapes that are judged. That of the vocabulary which is left (rate) gets its row
+// in [Methods] when it gets its method.
 const (
 	ShapeRatio        Shape = "ratio"        // a pair of counters: bad events among exposures
 	ShapeDistribution Shape = "distribution" // a histogram, mostly of durations: higher is worse
 	ShapeLevel        Shape = "level"        // a gauge: what is in use, how long a queue is
+	ShapeTemplates    Shape = "templates"    // log lines by what they have in common: listed, they weigh nothing
+	ShapeTopology     Shape = "topology"     // operations and calls of spans: listed, they weigh nothing
 )
 
 // Shapes are the known ones, in the order in which they are offered.
-var Shapes = []Shape{ShapeRatio, ShapeDistribution, ShapeLevel}
+var Shapes = []Shape{ShapeRatio, ShapeDistribution, ShapeLevel, ShapeTemplates, ShapeTopology}
 
 // Better says which way a level is good. The zero value is lower.
 type Better string
@@ -81,6 +83,10 @@ type Signal struct {
 	// A level is the newest value of Gauge in a fold.
 	Gauge  *Selector `json:"gauge,omitempty"`
 	Better Better    `json:"better,omitempty"`
+	// A ratio, templates: what log lines say. A ratio, a distribution, a topology: what
+	// spans say. Where one is set, no selector is.
+	Logs  *LogSignal  `json:"logs,omitempty"`
+	Spans *SpanSignal `json:"spans,omitempty"`
 }
 
 // Selectors returns the selectors that s has, in the order in which they are asked.
@@ -114,6 +120,15 @@ func (s Signal) Validate() error {
 	if s.Source == "" {
 		fail("no source")
 	}
+	if s.ofStreams() {
+		if err := s.validateStreams(); err != nil {
+			fail("%w", err)
+		}
+		if s.Better != BetterLower {
+			fail("only a level may be better when it is higher")
+		}
+		return errors.Join(errs...)
+	}
 	switch s.Shape {
 	case ShapeRatio:
 		if s.Total == nil || s.Total.Metric == "" {
@@ -133,8 +148,12 @@ func (s Signal) Validate() error {
 		if s.Gauge == nil || s.Gauge.Metric == "" || len(s.Selectors()) != 1 {
 			fail("a level needs a gauge and nothing else")
 		}
+	case ShapeTemplates:
+		fail("templates are those of logs, of which the signal has none")
+	case ShapeTopology:
+		fail("a topology is that of spans, of which the signal has none")
 	default:
-		fail("shape %q is not known (legal: %s, %s, %s)", s.Shape, ShapeRatio, ShapeDistribution, ShapeLevel)
+		fail("shape %q is not known (legal: %s, %s, %s, %s, %s)", s.Shape, ShapeRatio, ShapeDistribution, ShapeLevel, ShapeTemplates, ShapeTopology)
 	}
 	switch {
 	case s.Better != BetterLower && s.Better != BetterHigher:

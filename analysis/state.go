@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/release-assay/assay/analysis/stats"
@@ -47,6 +48,7 @@ type objectiveState struct {
 	missing  Code           // why the newest fold taught nothing
 	why      string         // the same in the source's words
 	skew     Duration       // of the source's clock, at the newest fold
+	crowded  bool           // of lines without trace ids: too many seconds of the newest fold have one
 	identity identity
 	recent   recent
 }
@@ -73,7 +75,7 @@ func NewState(p *Plan) (*State, error) {
 		}
 		s.objectives = append(s.objectives, objectiveState{
 			o: o, acc: acc, env: env, next: FoldAt(p.Deployment.StartedAt, o.Cadence.D()), last: acc.evidence(),
-			coverage: [2]armCoverage{newArmCoverage(), newArmCoverage()}, identity: newIdentity(p), recent: newRecent(o.Cadence.D()),
+			coverage: [2]armCoverage{newArmCoverage(o), newArmCoverage(o)}, identity: newIdentity(p), recent: newRecent(o.Cadence.D()),
 		})
 		s.findings = append(s.findings, Finding{Objective: o.Name, Role: o.Role, Method: o.Method, State: FindingUndecided, Strength: "exact", Evidence: BesideBaseline})
 		s.logHarm = append(s.logHarm, 0)
@@ -149,9 +151,14 @@ func (s *State) Fold(e *Evidence) error {
 		return fmt.Errorf("objective %q: evidence for the fold ending %s, but the next one ends %s",
 			e.Objective, e.Fold.End.Format(time.RFC3339), o.next.End.Format(time.RFC3339))
 	}
-	rows := e.Rows
+	if err := e.validateTallies(); err != nil {
+		return fmt.Errorf("objective %q, fold ending %s: %w", e.Objective, e.Fold.End.Format(time.RFC3339), err)
+	}
+	rows := o.spoken(o.o.testable(e.Rows))
+	tail := e.Missing == "" && o.o.Signal.Spans != nil && !o.o.Signal.Listed() && e.Spans != nil && e.Spans.Tail != ""
 	otherLayout := !o.sameLayout(rows)
-	if e.Missing != "" || e.Partial || e.skewed() || otherLayout {
+	uncountable := o.uncountable(e)
+	if e.Missing != "" || e.Partial || e.skewed() || otherLayout || tail || uncountable {
 		rows = nil
 	}
 	t := &s.taken
@@ -171,15 +178,28 @@ func (s *State) Fold(e *Evidence) error {
 	o.missing, o.why = e.Missing, ""
 	switch {
 	case e.Missing != "":
+	case tail:
+		o.missing = TailSampled
 	case e.skewed():
 		o.missing = ClockSkew
 	case e.Partial:
 		o.missing = TelemetryPartial
 	case otherLayout:
 		o.missing = LayoutChanged
+	case uncountable:
+		o.missing = NotTestable
 	}
-	if o.missing != "" && len(e.Warnings) > 0 {
+	if o.o.untraced(e) {
+		o.crowded = o.o.crowds(e.Rows)
+	}
+	switch {
+	case o.missing == TailSampled && e.Spans != nil:
+		o.why = e.Spans.Tail
+	case o.missing != "" && len(e.Warnings) > 0:
 		o.why = e.Warnings[0]
+	}
+	if o.o.Signal.Listed() && (e.Missing == "" || e.Missing == TailSampled) {
+		t.Logs, t.Spans = e.Logs, e.Spans
 	}
 	o.skew = e.Skew
 	arms := [2][]ArmRow{t.Baseline, t.Canary}
@@ -199,7 +219,7 @@ func (s *State) Fold(e *Evidence) error {
 	if err := o.env.fold(t.foldCounts, o.last.phi); err != nil {
 		return err
 	}
-	if o.o.Signal.Shape != ShapeRatio {
+	if o.o.warmsUp() {
 		sent := s.comparable(t)
 		t.settle(s.plan, &o.coverage)
 		o.ripen(sent, s.comparable(t))
@@ -209,6 +229,25 @@ func (s *State) Fold(e *Evidence) error {
 	}
 	o.last = o.acc.evidence()
 	return nil
+}
+
+// warmsUp reports whether pods that just began are left out of the counts of o.
+func (o *PlannedObjective) warmsUp() bool {
+	return o.Signal.Shape == ShapeDistribution || o.Signal.Shape == ShapeLevel
+}
+
+// testable are the rows that o is judged by: of log lines no more events than requests,
+// since what is written outside of requests is none of theirs. Rows stays as it is.
+func (o *PlannedObjective) testable(rows []ArmRow) []ArmRow {
+	outside := func(r ArmRow) bool { return r.Bad > r.Exposure }
+	if o.Signal.Logs == nil || !slices.ContainsFunc(rows, outside) {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Bad = min(rows[i].Bad, rows[i].Exposure)
+	}
+	return rows
 }
 
 // maxCount is the largest exposure of an arm in one fold; no service reaches it,

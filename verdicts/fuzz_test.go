@@ -23,6 +23,7 @@ func FuzzVerdict(f *testing.F) {
 	}
 	f.Add([]byte(`{"verdict":"PROMOTE","final":true}`))
 	f.Add([]byte(`{"verdict":"promote","verdict":"hold","weight":1e308,"startedAt":"0001-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"differences":[{"key":"template:a","severity":"fatal","e":null,"ratio":1e400,"example":{"time":"2026-03-02T10:00:00Z"}}],"notRead":{"late":1,"share":null}}`))
 	f.Add([]byte(`{"coverage":{"canary":{"exposure":-1}},"checks":{"harm":{"state":"bad"},"firstExposure":{"start":"2026-03-02T10:00:00+05:00"}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fuzztest.Within(t, func() {

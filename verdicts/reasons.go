@@ -215,6 +215,18 @@ var Reasons = []Reason{
 		"Look at what the reason names: a bad node or zone looks like this, and so does a defect that only one operation meets.",
 	},
 	{
+		analysis.NewErrorTemplate, "the canary writes new lines of ERROR or above, and the rate of requests with such lines is not shown within its margin", waiting,
+		"Look at the line that the reason names. If it is meant, declare it (`expect` in the objective, or with the deployment) or mute it; more traffic shows the rate, too.",
+	},
+	{
+		analysis.TailSampled, "spans that were kept for what they show tell no rates", waiting | AsWarning,
+		"Send all spans, or sample them at the head, on the way to Assay; tail sampling belongs behind it.",
+	},
+	{
+		analysis.ExemplarUnavailable, "a trace that a finding points at could not be had in time", AsWarning,
+		"Nothing: no verdict rests on it. Look whether the trace store answers and keeps traces long enough.",
+	},
+	{
 		analysis.GateClosed, "a gate is closed", waiting,
 		"Open the gate, for instance by the approval that it asks for, or wait for the end of the freeze.",
 	},

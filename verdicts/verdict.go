@@ -120,12 +120,17 @@ type Verdict struct {
 	Coverage              Coverage           `json:"coverage"`
 	Checks                analysis.Checks    `json:"checks"`
 	Findings              []analysis.Finding `json:"findings"`
-	Gates                 []Gate             `json:"gates"`
-	Warnings              []string           `json:"warnings"`
-	PlanDigest            string             `json:"planDigest"`
-	EvidenceDigest        string             `json:"evidenceDigest"`
-	Bundle                string             `json:"bundle"` // name of the bundle file; empty until sealed or where nothing was looked at
-	Seq                   int                `json:"seq"`    // orders the records of one validation
+	// What logs and traces show to differ, which weighs nothing, and what of them was
+	// not read; traces that were fetched to be looked at.
+	Differences    []analysis.Difference `json:"differences"`
+	NotRead        analysis.NotRead      `json:"notRead"`
+	Exemplars      []analysis.Exemplar   `json:"exemplars"`
+	Gates          []Gate                `json:"gates"`
+	Warnings       []string              `json:"warnings"`
+	PlanDigest     string                `json:"planDigest"`
+	EvidenceDigest string                `json:"evidenceDigest"`
+	Bundle         string                `json:"bundle"` // name of the bundle file; empty until sealed or where nothing was looked at
+	Seq            int                   `json:"seq"`    // orders the records of one validation
 }
 
 // ID returns the verdict's own id, the same on every delivery: the UUIDv5 of

@@ -49,6 +49,13 @@ func full() Verdict {
 	v.AsOf, v.IssuedAt, v.NotAfter = &asOf, &issued, &notAfter
 	v.Coverage = Coverage{ArmCoverage{120, 119, 9, 27000}, ArmCoverage{12, 12, 1, 3000}}
 	v.Checks, v.Gates = checks, gates
+	since := minutes(3)
+	v.Differences = []analysis.Difference{{
+		Key: "template:a1", Kind: analysis.DiffTemplate, What: "new error line: “cart <*> is gone”", Service: "checkout", Template: "cart <*> is gone",
+		Severity: analysis.SeverityError, New: true, Found: true, E: 360.8, Canary: 5, Ratio: analysis.Figure(math.Inf(1)), Pods: []string{"checkout-2"}, OfPods: 1, Since: &since,
+		Example: &analysis.Line{Time: minutes(3), Pod: "checkout-2", Severity: analysis.SeverityError, Text: "cart 17 is gone"}, TraceID: "0af7651916cd43dd8448eb211c80319c",
+	}}
+	v.NotRead = analysis.NotRead{Skipped: 120, Late: 3, Truncated: 2, Dropped: 1, Broken: 4, Share: .125}
 	v.PlanDigest, v.EvidenceDigest, v.Bundle, v.Seq = "sha256:aa", "sha256:bb", string(v.ValidationID)+".tar.zst", 2
 	return v
 }
@@ -88,7 +95,7 @@ func TestEveryKeyIsAlwaysThere(t *testing.T) {
 	if len(zeroKeys) != typ.NumField() {
 		t.Errorf("%d keys for %d fields", len(zeroKeys), typ.NumField())
 	}
-	for _, list := range []string{"findings", "gates", "warnings"} {
+	for _, list := range []string{"findings", "differences", "exemplars", "gates", "warnings"} {
 		if items, ok := zeroKeys[list].([]any); !ok || len(items) != 0 {
 			t.Errorf("%s of the empty verdict is %v; want []", list, zeroKeys[list])
 		}
@@ -142,13 +149,14 @@ func TestVerdictCanAlwaysBeWritten(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	v.Findings[0].Effect, v.Findings[0].High = analysis.Figure(nan), analysis.Figure(inf)
 	v.Findings[0].N.CanaryBad, v.Coverage.Canary.Exposure = nan, inf
+	v.NotRead.Late, v.NotRead.Share = inf, analysis.Figure(nan)
 	w, here := analysis.Figure(nan), start.In(time.FixedZone("", 3600))
 	v.Weight, v.AsOf = &w, &here
 	b, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"effect":null`, `"high":null`, `"weight":null`, `"canaryBad":0`, `"asOf":"2026-11-03T14:00:00Z"`} {
+	for _, want := range []string{`"effect":null`, `"high":null`, `"weight":null`, `"canaryBad":0`, `"late":0`, `"share":0`, `"asOf":"2026-11-03T14:00:00Z"`} {
 		if !bytes.Contains(b, []byte(want)) {
 			t.Errorf("%s is not in %s", want, b)
 		}

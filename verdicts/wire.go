@@ -82,6 +82,8 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 	v.IssuedAt, v.NotAfter = utc(v.IssuedAt), utc(v.NotAfter)
 	v.Coverage.Baseline.Exposure, v.Coverage.Canary.Exposure = count(v.Coverage.Baseline.Exposure), count(v.Coverage.Canary.Exposure)
 	v.Findings = append([]analysis.Finding{}, v.Findings...)
+	v.Differences = append([]analysis.Difference{}, v.Differences...)
+	v.Exemplars = append([]analysis.Exemplar{}, v.Exemplars...)
 	for i := range v.Findings {
 		n := &v.Findings[i].N
 		n.CanaryBad, n.CanaryExposure = count(n.CanaryBad), count(n.CanaryExposure)
@@ -100,8 +102,27 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 	v.Warnings = append([]string{}, v.Warnings...)
 	return json.Marshal(struct {
 		plain
-		Checks wireChecks `json:"checks"`
-	}{plain(v), checksOnWire(v.Checks)})
+		Checks  wireChecks  `json:"checks"`
+		NotRead wireNotRead `json:"notRead"`
+	}{plain(v), checksOnWire(v.Checks), notReadOnWire(v.NotRead)})
+}
+
+// wireNotRead is what was not read with every key present.
+type wireNotRead struct {
+	Skipped   float64         `json:"skipped"`
+	Late      float64         `json:"late"`
+	Truncated float64         `json:"truncated"`
+	Dropped   float64         `json:"dropped"`
+	Broken    float64         `json:"broken"`
+	Share     analysis.Figure `json:"share"` // 0: no traces were asked for, or all were assembled
+}
+
+func notReadOnWire(n analysis.NotRead) wireNotRead {
+	w := wireNotRead{count(n.Skipped), count(n.Late), count(n.Truncated), count(n.Dropped), count(n.Broken), n.Share}
+	if share := float64(w.Share); math.IsNaN(share) || math.IsInf(share, 0) {
+		w.Share = 0
+	}
+	return w
 }
 
 // wireCheck and wireChecks are the checks with every key present.

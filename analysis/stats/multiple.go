@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -26,15 +27,7 @@ func AdjustedLogE(logE, weights []float64) ([]float64, error) {
 			order = append(order, i)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case logE[a] < logE[b]:
-			return -1
-		case logE[a] > logE[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logE[a], logE[b]) })
 	out := make([]float64, len(logE))
 	for k := range out {
 		out[k] = math.Inf(-1)
@@ -85,6 +78,35 @@ func EBH(logE []float64, alpha float64) int {
 		if math.Log(float64(i+1))+v >= bar {
 			found = i + 1
 		}
+	}
+	return found
+}
+
+// WeightedEBH tells which of several e-values are discoveries at false discovery rate
+// alpha, where each has a weight that was fixed before its data: those of the largest k
+// with k v_(k) e_(k) >= 1/alpha, in the order of v e (Wang, Ramdas 2022, weighted e-BH;
+// weights that add up to 1, not to the number of tests), under any dependence. Equal
+// weights 1/K make it EBH. Weights that add up to less are conservative; one that is not
+// positive, and a NaN, discover nothing.
+func WeightedEBH(logE, weights []float64, alpha float64) []bool {
+	found := make([]bool, len(logE))
+	order := make([]int, 0, len(logE))
+	weighted := make([]float64, len(logE))
+	for i, v := range logE {
+		if i < len(weights) && weights[i] > 0 && v > math.Inf(-1) {
+			weighted[i] = v + math.Log(weights[i])
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(weighted[b], weighted[a]) })
+	last, bar := 0, -math.Log(alpha)
+	for k, i := range order {
+		if math.Log(float64(k+1))+weighted[i] >= bar {
+			last = k + 1
+		}
+	}
+	for _, i := range order[:last] {
+		found[i] = true
 	}
 	return found
 }

@@ -3,6 +3,7 @@ package stats
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -149,5 +150,54 @@ func TestMultipleEdges(t *testing.T) {
 	}
 	if got := EBH([]float64{math.NaN(), 700, 700}, .05); got != 2 {
 		t.Errorf("%d found", got)
+	}
+}
+
+// Equal weights of 1/K make the weighted procedure e-BH itself.
+func TestWeightedEBHOfEqualWeights(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	for range 2000 {
+		n := 1 + rng.IntN(12)
+		logE, weights := make([]float64, n), make([]float64, n)
+		for i := range logE {
+			logE[i], weights[i] = 8*rng.Float64()-1, 1/float64(n)
+			if rng.IntN(9) == 0 {
+				logE[i] = []float64{math.NaN(), math.Inf(-1), math.Inf(1)}[rng.IntN(3)]
+			}
+		}
+		found := WeightedEBH(logE, weights, .05)
+		count := 0
+		for _, f := range found {
+			if f {
+				count++
+			}
+		}
+		if want := EBH(logE, .05); count != want {
+			t.Fatalf("%v: %d discoveries, e-BH has %d", logE, count, want)
+		}
+	}
+}
+
+func TestWeightedEBHByHand(t *testing.T) {
+	ln := math.Log
+	for _, c := range []struct {
+		e, weights []float64
+		want       []bool
+	}{
+		{[]float64{41, 41}, []float64{.5, .25}, []bool{true, true}},                    // 20.5 and twice 10.25, of 20
+		{[]float64{41, 39}, []float64{.5, .25}, []bool{true, false}},                   // twice 9.75
+		{[]float64{41, 41}, []float64{.5, .5}, []bool{true, true}},                     // both at 20.5
+		{[]float64{21, 41}, []float64{.5, .5}, []bool{true, true}},                     // 2 x 10.5
+		{[]float64{19, 41}, []float64{.5, .5}, []bool{false, true}},                    // 2 x 9.5
+		{[]float64{1e9, 1e9, 1e9}, []float64{0, -1, .001}, []bool{false, false, true}}, // no weight, no discovery
+		{[]float64{1e9}, nil, []bool{false}},
+	} {
+		logE := make([]float64, len(c.e))
+		for i, e := range c.e {
+			logE[i] = ln(e)
+		}
+		if got := WeightedEBH(logE, c.weights, .05); !slices.Equal(got, c.want) {
+			t.Errorf("%v %v: %v, want %v", c.e, c.weights, got, c.want)
+		}
 	}
 }
