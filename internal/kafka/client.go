@@ -132,8 +132,9 @@ func (c *Client) Offsets(ctx context.Context, topic string, partition int) (firs
 type GroupOptions struct {
 	ID             string
 	Topics         []string
-	SessionTimeout time.Duration // 10 s when zero
-	Backoff        time.Duration // before another try to join; 250 ms when zero (kafka-go waits 5 s)
+	SessionTimeout time.Duration           // 10 s when zero
+	Backoff        time.Duration           // before another try to join; 250 ms when zero (kafka-go waits 5 s)
+	Balancers      []kafkago.GroupBalancer // nil: kafka-go's
 }
 
 // Group joins a consumer group. kafka-go tries for ever and reports errors
@@ -153,6 +154,7 @@ func (c *Client) Group(o GroupOptions) (*kafkago.ConsumerGroup, error) {
 			ClientID: c.config.ClientID, Timeout: dialTimeout, DialFunc: c.conns.dial, SASLMechanism: c.sasl,
 		},
 		Topics:            o.Topics,
+		GroupBalancers:    o.Balancers,
 		HeartbeatInterval: o.SessionTimeout / 10,
 		SessionTimeout:    o.SessionTimeout,
 		RebalanceTimeout:  o.SessionTimeout,

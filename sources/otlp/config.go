@@ -27,6 +27,15 @@ type Config struct {
 	// are kept: these count as 5 to 15 samples each. Zero: 480 of each series, two hours
 	// of 15-second exports.
 	MaxSamples int `yaml:"maxSamples" json:"maxSamples"`
+
+	// MaxOperations bounds what spans are counted for: operations of resources, of about
+	// 200 bytes and 20 for each of 60 ticks. Further ones are counted together.
+	MaxOperations int `yaml:"maxOperations" json:"maxOperations"`
+	// TailSampled says that spans were chosen by how they ended, so that they tell no
+	// rates.
+	TailSampled bool `yaml:"tailSampled" json:"tailSampled,omitempty"`
+
+	Redact []string `yaml:"redact" json:"redact,omitempty"` // patterns of what is hidden in lines, beside the built-in ones
 }
 
 // samplesEach is how many samples a series has in two hours of 15-second exports.
@@ -36,7 +45,7 @@ const samplesEach = 480
 func DefaultConfig() Config {
 	return Config{
 		Name: "otlp", GRPC: "127.0.0.1:4317", HTTP: "127.0.0.1:4318",
-		MaxBytes: 20 << 20, Retention: 2 * time.Hour, HistoryRetention: 24 * time.Hour, MaxSeries: 50_000, MaxSamples: samplesEach * 50_000,
+		MaxBytes: 20 << 20, Retention: 2 * time.Hour, HistoryRetention: 24 * time.Hour, MaxSeries: 50_000, MaxSamples: samplesEach * 50_000, MaxOperations: 250_000,
 	}
 }
 
@@ -89,6 +98,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxSeries == 0 {
 		c.MaxSeries = d.MaxSeries
+	}
+	if c.MaxOperations == 0 {
+		c.MaxOperations = d.MaxOperations
 	}
 	if c.MaxSamples == 0 {
 		c.MaxSamples = samplesEach * c.MaxSeries

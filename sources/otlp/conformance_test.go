@@ -23,21 +23,21 @@ func TestConformance(t *testing.T) {
 				sourcetest.Run(t, sourcetest.Harness{
 					Open:         opener(door.send, pmetric.AggregationTemporalityCumulative),
 					ReportsFresh: true, ReportsStart: true, ReportsObserved: true,
-					Histograms: true, Exponential: true, Levels: true, Strata: true,
+					Histograms: true, Exponential: true, Levels: true, Strata: true, Lines: true, Spans: true,
 				})
 			})
 			t.Run("cumulative without starts", func(t *testing.T) {
 				sourcetest.Run(t, sourcetest.Harness{
 					Open:         opener(door.send, pmetric.AggregationTemporalityCumulative),
 					ReportsFresh: true, ReportsObserved: true,
-					Histograms: true, Exponential: true, Levels: true, Strata: true,
+					Histograms: true, Exponential: true, Levels: true, Strata: true, Lines: true, Spans: true,
 				})
 			})
 			t.Run("delta", func(t *testing.T) {
 				sourcetest.Run(t, sourcetest.Harness{
 					Open:         opener(door.send, pmetric.AggregationTemporalityDelta),
 					ReportsFresh: true, ReportsObserved: true, Deltas: true,
-					Histograms: true, Exponential: true, Levels: true, Strata: true,
+					Histograms: true, Exponential: true, Levels: true, Strata: true, Lines: true, Spans: true,
 				})
 			})
 		})
@@ -48,10 +48,17 @@ func opener(send sender, temporality pmetric.AggregationTemporality) func(*testi
 	return func(t *testing.T, rec replay.Recording) sources.Source {
 		source := running(t)
 		slow := analysis.Signal{Name: "duration", Source: "test", Unit: "s", Shape: analysis.ShapeDistribution, Histogram: &analysis.Selector{Metric: "shop.duration"}}
-		if err := source.Track([]analysis.Signal{slow}); err != nil {
+		tracked := []analysis.Signal{slow}
+		for _, event := range []analysis.SpanEvent{analysis.SpanErrors, analysis.SpanExclusive, analysis.SpanCalls} {
+			tracked = append(tracked, spanSignal(event))
+		}
+		tracked = append(tracked, spanSignal(analysis.SpanDuration))
+		if err := source.Track(tracked); err != nil {
 			t.Fatal(err)
 		}
 		send(t, source, requestsOf(rec, temporality))
+		sendLines(t, source, rec)
+		sendSpans(t, source, rec)
 		return source
 	}
 }

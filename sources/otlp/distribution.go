@@ -21,7 +21,13 @@ func (s *Source) Distribution(ctx context.Context, q analysis.DistributionQuery)
 	from, to := minuteFrom(q.From.UnixNano()), q.To.UnixNano()
 	var minutes []*buckets
 	err = s.each(ctx, "distribution", q.Matches, func(w *window, _ []string) {
-		for _, m := range w.history(sel, from, to) {
+		var sums []minute
+		if sel.spans != nil {
+			sums = w.spanMinutes(s, q.Signal, from, to)
+		} else {
+			sums = w.history(sel, from, to)
+		}
+		for _, m := range sums {
 			if m.buckets != nil && m.exposure > 0 {
 				minutes = append(minutes, m.buckets)
 			}

@@ -51,8 +51,33 @@
 // 380 KB and 150 KB. Where three quarters are in use, minutes are kept without buckets:
 // the dispersion of the baseline is then learned from fewer of them.
 //
-// This package does not receive traces and logs yet (404), keeps nothing on disk
-// (what was pushed in the last seconds before a crash is lost and will be
-// missing), does not authenticate (the default is loopback), does not understand
+// Traces and logs come in by the same doors, and all three signals from Kafka too
+// ([Source.ReadTopics]). Package wire walks their bytes where pdata would make objects of
+// them: over gRPC the codec hands them on as they are, JSON is made protobuf first. What
+// is malformed is refused for good (400, InvalidArgument), and a request that is
+// malformed or cut off counts for nothing; who should try again is told when (429, 503,
+// Unavailable with RetryInfo).
+//
+// Lines are not kept (lines.go): each is read, masked and added to the tally of its pod
+// and base tick, which answers for requests with a line of a severity or text, and for
+// lines by template of whichever plan asks. Neither the order of arrival nor how lines are
+// dealt out to requests matters; a request of the same bytes counts once. A fold of lines
+// is closed by questions about lines alone. Texts take at most 64 MiB, or 16 MiB of one
+// resource, the counts of severities 128 MiB, and a day's sample of texts 32 MiB: what
+// goes is told as dropped, severities are counted exactly. What is told of a line is
+// redacted.
+//
+// Spans are not kept either, but for a sample (spans.go): each is counted for its
+// operation in the tick of its end, and how long it took goes into a bucket where a loaded
+// objective judges that. Whole traces are held for those of the smallest hashes, about a
+// thousand a minute that touch services which are asked about, for six minutes and at most
+// 64 MiB; an answer about them tells the share. Spans that stand for several (tracestate
+// ot=th) count as effective numbers. Neither order, nor how spans are dealt out, nor the
+// same block again changes an answer. A service keeps the names of 200 operations, those
+// of a plan among them. By measurement, 500 services of 10 pods and 20 operations with
+// 100,000 spans a second take 220 MiB.
+//
+// This package keeps nothing on disk (what was pushed in the last seconds before a crash
+// is lost and will be missing; what is in Kafka is read again), does not authenticate (the default is loopback), does not understand
 // regular expressions, and judges nothing.
 package otlp

@@ -22,8 +22,16 @@ type minute struct {
 
 // tracked is what the loaded objectives ask about.
 type tracked struct {
+	must       *mustAppear           // of lines
 	selections map[string]*selection // by their keys
 	histograms map[string]bool       // metrics whose buckets are kept
+	spans      bool                  // what was served is summed by minute
+	durations  bool                  // how long it took is kept
+	whole      bool                  // what whole traces say is summed by minute
+}
+
+func newTracked() *tracked {
+	return &tracked{selections: map[string]*selection{}, histograms: map[string]bool{}, must: newMustAppear(nil)}
 }
 
 // Track names the signals whose one-minute sums are kept when raw samples go:
@@ -31,18 +39,30 @@ type tracked struct {
 // all. It replaces the signals named before; sums of signals that are no longer named
 // are forgotten.
 func (s *Source) Track(signals []analysis.Signal) error {
-	t := &tracked{selections: map[string]*selection{}, histograms: map[string]bool{}}
+	t := newTracked()
+	var texts []string
 	for _, signal := range signals {
 		sel, err := compile(signal)
 		if err != nil {
 			return err
 		}
 		t.selections[sel.key] = sel
+		if sel.spans != nil {
+			t.spans = true
+			t.durations = t.durations || durationSignal(signal)
+			t.whole = t.whole || sel.spans.Event.Sampled()
+			continue
+		}
 		if sel.shape == analysis.ShapeDistribution {
 			t.histograms[sel.total.metric] = true
 		}
+		if sel.logs != nil && sel.logs.MustAppear != "" {
+			texts = append(texts, sel.logs.MustAppear)
+		}
 	}
+	t.must = newMustAppear(texts)
 	s.tracked.Store(t)
+	s.traces.track(t.whole)
 	return nil
 }
 
@@ -127,6 +147,9 @@ func (w *window) trim(horizon int64, tracked *tracked, historyRetention time.Dur
 		// A sample of 1970 must not cost a loop over all minutes since.
 		from := max(w.summed, horizon-int64(historyRetention))
 		for key, sel := range tracked.selections {
+			if sel.logs != nil || sel.spans != nil {
+				continue // lines are summed as their tallies go
+			}
 			w.keep(key, w.minuteSums(sel, from, horizon), room)
 		}
 		w.summed = horizon
@@ -226,13 +249,18 @@ func (s *Source) Evict(now time.Time) {
 		names = append(names, svc.name)
 		svc.mu.Lock()
 		svc.lost.forget(now, s.cfg.Retention)
+		svc.samples.forget(now.Add(-s.cfg.HistoryRetention).UnixNano()/hourWidth-1, s.sampleBytes)
 		for _, w := range slices.Clone(svc.ordered) {
 			age := now.Sub(instant(w.newest))
 			if age > s.cfg.Retention {
 				s.trim(w, now.Add(-s.cfg.Retention).UnixNano(), tracked)
 			}
+			lines := s.evictLines(svc, w, now)
+			spans := w.spans != nil && s.evictSpans(w.spans, now)
 			gone := len(w.series) == 0 && len(w.minutes) == 0
-			if gone || age > s.cfg.HistoryRetention || age < -24*time.Hour {
+			if !lines && !spans && (gone || age > s.cfg.HistoryRetention || age < -24*time.Hour) {
+				s.removeLines(w)
+				s.forgetSpans(w)
 				s.series.Add(-int64(len(w.series)))
 				s.samples.Add(-int64(w.held))
 				s.windows.Add(-1)
@@ -242,6 +270,7 @@ func (s *Source) Evict(now time.Time) {
 		svc.mu.Unlock()
 	}
 	s.forgetServices(names...)
+	s.traces.evict(now, s.cfg.HistoryRetention)
 }
 
 // byMinute adds up the sums of pods that have several windows, as sources.AddUp does,

@@ -2,14 +2,16 @@ package otlp
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
-	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -23,28 +25,42 @@ const (
 	typeJSON  = "application/json"
 )
 
-// Handler returns the handler of OTLP/HTTP: POST /v1/metrics, protobuf or JSON,
-// plain or gzip.
-func (s *Source) Handler() http.Handler {
+// maxWait is how long a request may wait for its turn.
+const maxWait = 5 * time.Second
+
+// Handler returns the handler of OTLP/HTTP: POST /v1/metrics, /v1/traces and /v1/logs,
+// protobuf or JSON, plain or gzip.
+func (s *Source) Handler() http.Handler { return s.handler(maxWait) }
+
+func (s *Source) handler(wait time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	inflight := make(chan struct{}, maxInflight)
-	mux.HandleFunc("POST /v1/metrics", func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case inflight <- struct{}{}:
-			defer func() { <-inflight }()
-			s.serveMetrics(w, r)
-		case <-r.Context().Done():
-		}
-	})
-	for _, signal := range []string{"traces", "logs"} {
-		mux.HandleFunc("/v1/"+signal, func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, signal+" are not received yet: send metrics to /v1/metrics", http.StatusNotFound)
+	for _, g := range signals {
+		mux.HandleFunc("POST /v1/"+g.name, func(w http.ResponseWriter, r *http.Request) {
+			timer := time.NewTimer(wait)
+			defer timer.Stop()
+			select {
+			case inflight <- struct{}{}:
+				defer func() { <-inflight }()
+				s.serve(w, r, g)
+			case <-timer.C:
+				refuse(w, answerType(r), http.StatusTooManyRequests, fmt.Errorf("%d requests are being handled: try again", maxInflight))
+			case <-r.Context().Done():
+			}
 		})
 	}
 	return mux
 }
 
-func (s *Source) serveMetrics(w http.ResponseWriter, r *http.Request) {
+// answerType is the form in which a request is answered that was not looked at.
+func answerType(r *http.Request) string {
+	if contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && contentType == typeProto {
+		return typeProto
+	}
+	return typeJSON
+}
+
+func (s *Source) serve(w http.ResponseWriter, r *http.Request, g signal) {
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || contentType != typeProto && contentType != typeJSON {
 		refuse(w, typeJSON, http.StatusUnsupportedMediaType, fmt.Errorf("content type %q (legal: %s, %s)", r.Header.Get("Content-Type"), typeProto, typeJSON))
@@ -55,13 +71,12 @@ func (s *Source) serveMetrics(w http.ResponseWriter, r *http.Request) {
 		refuse(w, contentType, status, err)
 		return
 	}
-	req, err := decode(contentType, body)
-	if err != nil {
+	resp, err := g.take(s, r.Context(), contentType, body)
+	switch {
+	case isRefusal(err):
 		refuse(w, contentType, http.StatusBadRequest, err)
 		return
-	}
-	resp, err := s.export(r.Context(), req)
-	if err != nil {
+	case err != nil:
 		refuse(w, contentType, http.StatusServiceUnavailable, err)
 		return
 	}
@@ -110,29 +125,15 @@ func (s *Source) readBody(w http.ResponseWriter, r *http.Request) ([]byte, int, 
 	return read, 0, nil
 }
 
-func decode(contentType string, body []byte) (pmetricotlp.ExportRequest, error) {
-	req := pmetricotlp.NewExportRequest()
-	if contentType == typeJSON {
-		if err := checkJSON(body); err != nil {
-			return req, err
-		}
-		return req, req.UnmarshalJSON(body)
-	}
-	if err := checkProto(body); err != nil {
-		return req, err
-	}
-	return req, req.UnmarshalProto(body)
-}
-
 // refuse answers with a google.rpc.Status, as OTLP wants it.
 func refuse(w http.ResponseWriter, contentType string, status int, err error) {
 	code := codes.InvalidArgument
 	switch status {
 	case http.StatusRequestEntityTooLarge:
 		code = codes.ResourceExhausted
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		code = codes.Unavailable
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
 	case http.StatusInternalServerError:
 		code = codes.Internal
 	}
@@ -148,4 +149,12 @@ func refuse(w http.ResponseWriter, contentType string, status int, err error) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+func quoteJSON(text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil { // cannot happen: any string can be quoted
+		return []byte(`""`)
+	}
+	return quoted
 }

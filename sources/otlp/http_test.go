@@ -62,8 +62,6 @@ func TestHTTPStatus(t *testing.T) {
 		{name: "too large", contentType: protoBody, body: make([]byte, 64<<10+1), wantStatus: 413, wantContentType: protoBody, wantInAll: "larger than 65536 bytes"},
 		{name: "too large inflated", contentType: protoBody, encoding: "gzip", body: zip(t, make([]byte, 64<<10+1)), wantStatus: 413, wantContentType: protoBody, wantInAll: "larger than 65536 bytes"},
 		{name: "GET", method: http.MethodGet, contentType: protoBody, wantStatus: 405},
-		{name: "traces", path: "/v1/traces", contentType: protoBody, body: good, wantStatus: 404, wantInAll: "traces are not received yet"},
-		{name: "logs", path: "/v1/logs", contentType: protoBody, body: good, wantStatus: 404, wantInAll: "logs are not received yet"},
 		{name: "elsewhere", path: "/v1/profiles", contentType: protoBody, body: good, wantStatus: 404},
 	}
 	handler := source.Handler()

@@ -65,11 +65,14 @@ func (l losses) during(f analysis.Fold, sel *selection) bool {
 	if _, all := l[loss{}]; all {
 		return true
 	}
+	return l.of(f, sel.event.metric) || l.of(f, sel.total.metric)
+}
+
+// of reports whether points of a metric were dropped in a fold.
+func (l losses) of(f analysis.Fold, metric string) bool {
 	for tick := tickOf(f.Start.UnixNano() + 1); tick <= tickOf(f.End.UnixNano()); tick++ {
-		for _, metric := range []string{sel.event.metric, sel.total.metric} {
-			if _, lost := l[loss{metric, tick}]; lost {
-				return true
-			}
+		if _, lost := l[loss{metric, tick}]; lost {
+			return true
 		}
 	}
 	return false

@@ -263,7 +263,7 @@ func zip(t *testing.T, body []byte) []byte {
 }
 
 // newSource returns a source that does not listen.
-func newSource(t *testing.T, change ...func(*otlp.Config)) *otlp.Source {
+func newSource(t testing.TB, change ...func(*otlp.Config)) *otlp.Source {
 	t.Helper()
 	var cfg otlp.Config
 	for _, c := range change {

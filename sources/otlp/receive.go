@@ -2,19 +2,14 @@ package otlp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/gzip" // senders compress
-	"google.golang.org/grpc/mem"
 )
 
 // grace is how long requests under way may take when the receiver stops.
@@ -143,60 +138,4 @@ func stopHTTP(ctx context.Context, server *http.Server) {
 	if server.Shutdown(graceful) != nil {
 		server.Close()
 	}
-}
-
-// GRPCServer returns a new gRPC server of the metrics service, with the source's
-// limits.
-func (s *Source) GRPCServer() *grpc.Server {
-	server := grpc.NewServer(
-		grpc.MaxRecvMsgSize(int(s.cfg.MaxBytes)), // inflated
-		grpc.MaxConcurrentStreams(32),
-		grpc.ConnectionTimeout(10*time.Second),
-		grpc.ForceServerCodecV2(checkedCodec{encoding.GetCodecV2("proto")}),
-	)
-	pmetricotlp.RegisterGRPCServer(server, &metricsServer{source: s})
-	return server
-}
-
-type metricsServer struct {
-	pmetricotlp.UnimplementedGRPCServer
-	source *Source
-}
-
-func (m *metricsServer) Export(ctx context.Context, req pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
-	return m.source.export(ctx, req)
-}
-
-// export consumes a request and tells the sender what was refused for good.
-func (s *Source) export(ctx context.Context, req pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
-	resp := pmetricotlp.NewExportResponse()
-	outcome, err := s.Consume(ctx, req.Metrics())
-	if err != nil {
-		return resp, err
-	}
-	if rejected, reason := outcome.Rejected(); rejected > 0 {
-		resp.PartialSuccess().SetRejectedDataPoints(int64(rejected))
-		resp.PartialSuccess().SetErrorMessage(fmt.Sprintf("%d data points dropped, mostly %s", rejected, reason))
-	}
-	return resp, nil
-}
-
-// checkedCodec looks requests over before they are decoded (wire.go).
-type checkedCodec struct{ encoding.CodecV2 }
-
-func (c checkedCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
-	defer whole.Free()
-	if err := checkProto(whole.ReadOnlyData()); err != nil {
-		return err
-	}
-	return c.CodecV2.Unmarshal(data, v)
-}
-
-func quoteJSON(text string) []byte {
-	quoted, err := json.Marshal(text)
-	if err != nil { // cannot happen: any string can be quoted
-		return []byte(`""`)
-	}
-	return quoted
 }

@@ -18,6 +18,9 @@ type selection struct {
 	event, total selector
 	good         bool
 	mean         bool // of a level: a pod's series are averaged, not added up
+
+	logs  *analysis.LogSignal  // set: lines are counted, and no series
+	spans *analysis.SpanSignal // set: spans are, and no series
 }
 
 type selector struct {
@@ -29,6 +32,12 @@ type selector struct {
 func compile(signal analysis.Signal) (*selection, error) {
 	if err := signal.Validate(); err != nil {
 		return nil, err
+	}
+	switch {
+	case signal.Logs != nil:
+		return compileLines(signal), nil
+	case signal.Spans != nil:
+		return &selection{key: "spans " + string(signal.Spans.Event) + " " + string(signal.Shape), shape: signal.Shape, spans: signal.Spans}, nil
 	}
 	switch signal.Shape {
 	case analysis.ShapeDistribution:
@@ -241,6 +250,12 @@ func render(sel *selection, q analysis.Query) []string {
 		for _, v := range m.Values {
 			where.WriteString(" " + strconv.Quote(v))
 		}
+	}
+	if sel.logs != nil {
+		return []string{lineWords(sel.logs) + where.String()}
+	}
+	if sel.spans != nil {
+		return renderSpans(q)
 	}
 	if sel.shape != analysis.ShapeRatio {
 		return []string{sel.String() + where.String()}

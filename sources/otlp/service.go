@@ -15,23 +15,27 @@ import (
 type service struct {
 	name string
 
-	mu      sync.Mutex
-	windows map[string]*window
-	ordered []*window // by key
-	lost    losses
-	gone    bool // dropped from Source.services by Evict; look it up again
+	mu        sync.Mutex
+	windows   map[string]*window
+	ordered   []*window // by key
+	lost      losses
+	samples   samples // of lines
+	spanNames spanNames
+	gone      bool // dropped from Source.services by Evict; look it up again
 }
 
 func byKey(w *window, key string) int { return cmp.Compare(w.key, key) }
 
 func (s *service) add(w *window) {
 	s.windows[w.key] = w
+	w.listed = true
 	i, _ := slices.BinarySearchFunc(s.ordered, w.key, byKey)
 	s.ordered = slices.Insert(s.ordered, i, w)
 }
 
 func (s *service) remove(w *window) {
 	delete(s.windows, w.key)
+	w.listed = false
 	if i, ok := slices.BinarySearchFunc(s.ordered, w.key, byKey); ok {
 		s.ordered = slices.Delete(s.ordered, i, i+1)
 	}
@@ -41,13 +45,7 @@ func (s *service) remove(w *window) {
 // fixed, since floating-point sums depend on it.
 // Only the services that the matches name are looked at.
 func (s *Source) each(ctx context.Context, op string, matches []analysis.Match, visit func(w *window, values []string)) error {
-	services := s.allServices
-	for _, m := range matches {
-		if m.Name == analysis.AttrService {
-			services = func() []*service { return s.namedServices(m.Values) }
-		}
-	}
-	for _, svc := range services() {
+	for _, svc := range s.servicesOf(matches) {
 		if err := ctx.Err(); err != nil {
 			return s.fail(op, sources.Unavailable, err)
 		}
@@ -60,6 +58,16 @@ func (s *Source) each(ctx context.Context, op string, matches []analysis.Match, 
 		svc.mu.Unlock()
 	}
 	return nil
+}
+
+// servicesOf returns the services that the matches name, all if they name none.
+func (s *Source) servicesOf(matches []analysis.Match) []*service {
+	for _, m := range matches {
+		if m.Name == analysis.AttrService {
+			return s.namedServices(m.Values)
+		}
+	}
+	return s.allServices()
 }
 
 func (s *Source) allServices() []*service {
@@ -94,7 +102,7 @@ func (s *Source) lockService(name string) *service {
 		if svc == nil {
 			s.mu.Lock()
 			if svc = s.services[name]; svc == nil {
-				svc = &service{name: strings.Clone(name), windows: map[string]*window{}, lost: losses{}}
+				svc = &service{name: strings.Clone(name), windows: map[string]*window{}, lost: losses{}, samples: samples{}}
 				s.services[svc.name] = svc
 			}
 			s.mu.Unlock()
@@ -117,7 +125,7 @@ func (s *Source) forgetServices(names ...string) {
 			continue
 		}
 		svc.mu.Lock()
-		if len(svc.ordered) == 0 {
+		if len(svc.ordered)+len(svc.samples) == 0 {
 			svc.gone = true
 			delete(s.services, name)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/redact"
 	"github.com/release-assay/assay/sources"
 )
 
@@ -26,10 +27,30 @@ type Source struct {
 	asked   asked
 	tracked atomic.Pointer[tracked]
 
-	counters counters
-	series   atomic.Int64
-	samples  atomic.Int64
-	windows  atomic.Int64
+	// Of spans.
+	askedSpans   asked
+	blocks       blocks
+	resources    resources
+	traces       traceStore
+	spanCounters counters
+	otherSpans   atomic.Uint64 // whose operation did not keep its name
+	operations   atomic.Int64
+	spanSketches atomic.Int64 // bytes
+
+	// Of lines.
+	askedLines    asked
+	lineResources resources
+	requests      repeated
+	trees         trees
+	redactor      *redact.Redactor
+	textBytes     *ledger // of tallies, by tick
+	countBytes    *ledger // of tallies without texts, by minute
+	sampleBytes   *ledger // by hour
+
+	counters, lineCounters counters
+	series                 atomic.Int64
+	samples                atomic.Int64
+	windows                atomic.Int64
 
 	listening                  sync.Mutex
 	grpcListener, httpListener net.Listener // opened and not yet served
@@ -43,8 +64,16 @@ func New(cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg.withDefaults(), services: map[string]*service{}}
-	s.tracked.Store(&tracked{})
+	redactor, err := redact.New(cfg.Redact)
+	if err != nil {
+		return nil, fmt.Errorf("otlp: redact: %w", err)
+	}
+	s := &Source{
+		cfg: cfg.withDefaults(), services: map[string]*service{},
+		redactor: redactor, textBytes: newLedger(maxTextBytes), countBytes: newLedger(maxCountBytes), sampleBytes: newLedger(maxSampleBytes),
+	}
+	s.tracked.Store(newTracked())
+	s.traces.limit = maxTraceBytes
 	return s, nil
 }
 
@@ -66,6 +95,12 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 	}
 	if !q.Fold.End.After(q.Fold.Start) {
 		return analysis.Answer{}, s.fail("rows", sources.Rejected, errors.New("the fold is empty"))
+	}
+	if sel.logs != nil {
+		return s.lineRows(ctx, q, sel)
+	}
+	if sel.spans != nil {
+		return s.spanRows(ctx, q)
 	}
 	end := q.Fold.End.UnixNano()
 	// Resources that appear from here on know that the fold was answered.
@@ -117,6 +152,12 @@ func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dur
 	if err != nil {
 		return 0, err
 	}
+	if sel.logs != nil {
+		return s.lineSpacing(ctx, q)
+	}
+	if sel.spans != nil {
+		return s.spanSpacing(ctx, q)
+	}
 	var gaps []int64
 	from, to := q.From.UnixNano(), q.To.UnixNano()
 	err = s.each(ctx, "spacing", q.Matches, func(w *window, _ []string) {
@@ -147,6 +188,9 @@ func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analys
 	if err != nil {
 		return nil, err
 	}
+	if sel.spans != nil {
+		return s.spanHistory(ctx, q)
+	}
 	from, to := minuteFrom(q.From.UnixNano()), q.To.UnixNano()
 	var g *grid
 	if sel.shape == analysis.ShapeDistribution && len(q.Bounds) > 0 {
@@ -154,6 +198,14 @@ func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analys
 	}
 	var sums []analysis.MinuteSum
 	err = s.each(ctx, "history", q.Matches, func(w *window, _ []string) {
+		if sel.logs != nil {
+			if w.lines != nil {
+				for _, m := range w.lines.history(sel, from, to) {
+					sums = append(sums, analysis.MinuteSum{Minute: instant(m.at), Pod: w.pod, Bad: m.bad})
+				}
+			}
+			return
+		}
 		for _, m := range w.history(sel, from, to) {
 			sum := analysis.MinuteSum{Minute: instant(m.at), Pod: w.pod, Bad: m.bad, Exposure: m.exposure}
 			switch {
@@ -181,16 +233,14 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 	if q.Service != "" {
 		matches = []analysis.Match{{Name: analysis.AttrService, Values: []string{q.Service}}}
 	}
-	type release struct{ service, namespace, environment, version string }
 	exposures, pods := map[release]float64{}, map[release]map[string]bool{}
 	fold := analysis.Fold{Start: q.From, End: q.To}
 	err = s.each(ctx, "seen", matches, func(w *window, _ []string) {
-		picked, _ := sel.pick(w)
-		exposure, received := sel.exposure(picked, fold)
+		exposure, received := sel.seen(w, fold)
 		if received == 0 {
 			return
 		}
-		r := release{w.attribute(analysis.AttrService), w.attribute(analysis.AttrNamespace), w.attribute(analysis.AttrEnvironment), w.attribute(analysis.AttrVersion)}
+		r := releaseOf(w)
 		if pods[r] == nil {
 			pods[r] = map[string]bool{}
 		}

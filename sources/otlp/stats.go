@@ -30,6 +30,28 @@ type Stats struct {
 	Services  int
 	Resources int
 	Series    int
+
+	Lines Taken // of log records
+	Spans Taken
+	// Whole says how many traces of the sample are held, and OtherSpans how many spans
+	// were counted for an operation that did not keep its name.
+	Whole      int
+	OtherSpans uint64
+}
+
+// Taken says what became of the items of one signal that were sent.
+type Taken struct {
+	Requests, Accepted uint64
+	Dropped            map[Drop]uint64 // by reason; every reason is present
+	Bytes              int             // that are held
+}
+
+func (c *counters) taken() Taken {
+	t := Taken{Requests: c.requests.Load(), Accepted: c.accepted.Load(), Dropped: make(map[Drop]uint64, len(drops))}
+	for i, drop := range drops {
+		t.Dropped[drop] = c.dropped[i].Load()
+	}
+	return t
 }
 
 type counters struct {
@@ -48,6 +70,11 @@ func (s *Source) Stats() Stats {
 		out.Dropped[drop] = s.counters.dropped[i].Load()
 	}
 	out.Late = out.Dropped[DropLate]
+	out.Lines = s.lineCounters.taken()
+	out.Spans = s.spanCounters.taken()
+	out.Whole, out.Spans.Bytes = s.traces.size()
+	out.OtherSpans = s.otherSpans.Load()
+	out.Lines.Bytes = s.textBytes.held() + s.countBytes.held() + s.sampleBytes.held()
 	s.mu.RLock()
 	out.Services = len(s.services)
 	s.mu.RUnlock()

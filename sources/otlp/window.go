@@ -128,6 +128,11 @@ type window struct {
 	trimNext int64 // trim when a sample reaches this time
 
 	minutes map[string][]minute // by the key of a tracked signal; ascending
+
+	listed bool // its service has it
+
+	lines *lineWindow // nil: none were heard of
+	spans *spanWindow // nil: none were heard or asked of
 }
 
 func newWindow(key string, attributes map[string]string, lost losses) *window {
