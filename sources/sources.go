@@ -47,6 +47,31 @@ type Source interface {
 	Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.Seen, error)
 }
 
+// A LineSampler is a source of logs: it answers questions about signals with Logs, and
+// gives bounded history to learn templates from.
+type LineSampler interface {
+	Source
+	// SampleLines returns lines in order of time, pod and text.
+	SampleLines(ctx context.Context, q analysis.LineSampleQuery) ([]analysis.Line, error)
+}
+
+// A SpanSource is a source of spans: it answers questions about signals with Spans, and
+// knows which operations there were.
+type SpanSource interface {
+	Source
+	// Operations returns what a service served, the most frequent first, those alike by
+	// name.
+	Operations(ctx context.Context, q analysis.OperationQuery) ([]analysis.OperationCount, error)
+}
+
+// An ExemplarSource finds whole traces, to be looked at and never folded. It need not be
+// a Source: Jaeger and Tempo are not.
+type ExemplarSource interface {
+	// Exemplars returns the trace of an id, or those of a cohort and window that show
+	// what is asked, redacted. No trace is no error.
+	Exemplars(ctx context.Context, q analysis.ExemplarQuery) ([]analysis.Exemplar, error)
+}
+
 // Kind says what an error means for the one who asked.
 type Kind uint8
 

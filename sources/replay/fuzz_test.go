@@ -20,6 +20,7 @@ func FuzzRecording(f *testing.F) {
 	f.Add([]byte(head + `{"attributes":{"k8s.pod.name":"a"},"series":[{"metric":"duration","times":[1,20000000000,30000000000],"histograms":[{"bounds":[0.1,0.5],"counts":[1,2,3]},{"bounds":[0.1,0.5],"counts":[1,3,5]},{"bounds":[0.5],"counts":[4,0]}]}]}`))
 	f.Add([]byte(head + `{"attributes":{"k8s.pod.name":"b"},"series":[{"metric":"duration","times":[1,20000000000],"histograms":[{"bounds":[0.001,1,2],"counts":[1,2,3,0],"schema":3,"zero":0.001},{"bounds":[1,4],"counts":[9,9,1],"schema":-1}]},{"metric":"memory","gauge":true,"times":[16000000000],"values":[-5]}]}`))
 	f.Add([]byte(head + `{"attributes":null,"series":[{"metric":"","times":[2,1],"values":[-1,2]}]}`))
+	f.Add([]byte(head + `{"attributes":{"k8s.pod.name":"a"},"series":null,"lines":[{"t":16000000000,"severity":"error","trace":"0123456789abcdef0123456789abcdef","text":"failed 7"},{"t":17000000000,"text":"level=warn msg=slow"}],"spans":[{"trace":"0123456789abcdef0123456789abcdef","span":"0123456789abcdef","name":"GET /","kind":"server","start":15000000000,"end":16000000000,"error":true},{"trace":"0123456789abcdef0123456789abcdef","span":"1123456789abcdef","parent":"0123456789abcdef","name":"call","kind":"client","start":15000000000,"end":17000000000}]}`))
 	signal := analysis.Signal{
 		Name: "errors", Source: "replay", Unit: "1", Shape: analysis.ShapeRatio, Total: &analysis.Selector{Metric: "requests"},
 		Bad: &analysis.Selector{Metric: "requests", Conditions: []analysis.Condition{{Name: "code", Op: analysis.OpIn, Values: []string{"5xx"}}}},
@@ -62,6 +63,22 @@ func FuzzRecording(f *testing.F) {
 				h, err := source.Distribution(t.Context(), analysis.DistributionQuery{Signal: signal, From: time.Unix(0, 0), To: time.Unix(60, 0)})
 				if err == nil && h.Validate() != nil {
 					t.Fatalf("%+v: %v", h, h.Validate())
+				}
+			}
+			for _, signal := range []analysis.Signal{
+				{Source: "replay", Shape: analysis.ShapeTemplates, Logs: &analysis.LogSignal{}},
+				{Source: "replay", Shape: analysis.ShapeRatio, Logs: &analysis.LogSignal{Severity: analysis.SeverityError}},
+				{Source: "replay", Shape: analysis.ShapeRatio, Spans: &analysis.SpanSignal{Event: analysis.SpanExclusive}},
+				{Source: "replay", Shape: analysis.ShapeTopology, Spans: &analysis.SpanSignal{}},
+			} {
+				answer, err := source.Rows(t.Context(), analysis.Query{Signal: signal, Fold: fold, Lines: &analysis.LineQuery{}, Spans: &analysis.SpanQuery{}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, row := range answer.Rows {
+					if row.Bad < 0 || row.Bad > float64(row.Received) {
+						t.Fatalf("row %+v", row)
+					}
 				}
 			}
 			rec.Until(fold.End)

@@ -20,6 +20,9 @@ func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analys
 	if err != nil {
 		return nil, err
 	}
+	if sel.logs != nil || sel.spans != nil {
+		return s.streamHistory(ctx, q, sel)
+	}
 	step := time.Minute
 	if sel.shape == analysis.ShapeLevel && q.Step > 0 {
 		step = q.Step
@@ -69,8 +72,11 @@ func (s *Source) Distribution(ctx context.Context, q analysis.DistributionQuery)
 	if err != nil {
 		return analysis.Histogram{}, err
 	}
-	if sel.shape != analysis.ShapeDistribution {
+	if sel.shape != analysis.ShapeDistribution { // of spans: their durations
 		return analysis.Histogram{}, s.rejected("distribution", errors.New("only a histogram has a distribution"))
+	}
+	if sel.spans != nil {
+		return s.spanDistribution(q), nil
 	}
 	var observed []analysis.Reading
 	for _, pod := range s.rec.Pods {

@@ -30,6 +30,12 @@ type Pod struct {
 	// the first is a restart. Empty: unknown.
 	Starts []time.Time
 	Series []Series
+	// Lines are what the pod wrote, as it wrote it: Text is the whole entry, not yet
+	// read (JSON, logfmt, or words), Severity and TraceID are what came beside it. Pod
+	// is empty: it is this one. Ascending in time.
+	Lines []analysis.Line
+	// Spans are those of the pod's part in requests, ascending by their ends.
+	Spans []Span
 }
 
 // A Series is one label combination of one cumulative counter, gauge or cumulative
@@ -58,7 +64,8 @@ func (p Pod) Name() string {
 	return p.Attributes[analysis.AttrInstance]
 }
 
-// Until returns what r held at the instant t: samples and starts at or before it.
+// Until returns what r held at the instant t: samples, starts and lines at or before it,
+// and the spans that had ended.
 // It shares memory with r.
 func (r Recording) Until(t time.Time) Recording {
 	var cut Recording
@@ -73,7 +80,9 @@ func (r Recording) Until(t time.Time) Recording {
 				pod.Series = append(pod.Series, s)
 			}
 		}
-		if len(pod.Series) > 0 {
+		pod.Lines = pod.Lines[:countUntil(pod.Lines, t, timeOfLine)]
+		pod.Spans = pod.Spans[:countUntil(pod.Spans, t, endOfSpan)]
+		if len(pod.Series)+len(pod.Lines)+len(pod.Spans) > 0 {
 			cut.Pods = append(cut.Pods, pod)
 		}
 	}
@@ -101,6 +110,9 @@ func (r Recording) Validate() error {
 	for _, pod := range r.Pods {
 		if !slices.IsSortedFunc(pod.Starts, time.Time.Compare) {
 			errs = append(errs, fmt.Errorf("pod %q: starts are not ascending", pod.Name()))
+		}
+		for _, err := range append(validateLines(pod.Lines), validateSpans(pod.Spans)...) {
+			errs = append(errs, fmt.Errorf("pod %q: %w", pod.Name(), err))
 		}
 		for _, s := range pod.Series {
 			if s.Metric == "" {
@@ -151,6 +163,8 @@ type podLine struct {
 	Attributes map[string]string `json:"attributes"`
 	Starts     []int64           `json:"starts,omitempty"`
 	Series     []seriesLine      `json:"series"`
+	Lines      []lineLine        `json:"lines,omitempty"`
+	Spans      []spanLine        `json:"spans,omitempty"`
 }
 
 type seriesLine struct {
@@ -189,6 +203,7 @@ func (r Recording) Write(w io.Writer) error {
 			}
 			line.Series = append(line.Series, out)
 		}
+		line.Lines, line.Spans = linesOf(pod.Lines), spansOf(pod.Spans)
 		if err := enc.Encode(line); err != nil {
 			return fmt.Errorf("recording: pod %q: %w", pod.Name(), err)
 		}
@@ -252,5 +267,6 @@ func (l podLine) pod() (Pod, error) {
 		}
 		pod.Series = append(pod.Series, series)
 	}
+	pod.Lines, pod.Spans = readLines(l.Lines), readSpans(l.Spans)
 	return pod, nil
 }

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 			return source
 		},
 		ReportsFresh: true, ReportsStart: true, ReportsObserved: true, Regexps: true,
-		Histograms: true, Exponential: true, Levels: true, Strata: true,
+		Histograms: true, Exponential: true, Levels: true, Strata: true, Lines: true, Spans: true,
 	})
 }
 
@@ -60,14 +60,22 @@ func TestWriteAndRead(t *testing.T) {
 			{Metric: "duration", Histograms: []replay.HistogramSample{{T: noon, Histogram: analysis.Histogram{Bounds: []float64{0.1, 1}, Counts: []float64{1, 2, 3}}}}},
 			{Metric: "duration", Attributes: map[string]string{"route": "/"}, Histograms: []replay.HistogramSample{{T: noon, Histogram: analysis.Histogram{Schema: new(3), Zero: 0.001, Bounds: []float64{0.001, 1}, Counts: []float64{1, 2, 0}}}}},
 		}},
+		{
+			Attributes: map[string]string{analysis.AttrService: "cart"},
+			Lines: []analysis.Line{
+				{Time: noon, Text: "<plain> \u2028 \xff"}, {Time: noon, Severity: analysis.SeverityError, TraceID: "0123456789abcdef0123456789abcdef", Text: `{"msg":"failed"}`},
+			},
+			Spans: []replay.Span{{TraceID: "0123456789abcdef0123456789abcdef", SpanID: "0123456789abcdef", ParentID: "fedcba9876543210", Name: "GET /", Kind: "server", Start: noon, End: noon.Add(1), Error: true, Attributes: map[string]string{"a": "b"}}},
+		},
 	}}
+	rec.Pods[3].Lines[0].Text = strings.ToValidUTF8(rec.Pods[3].Lines[0].Text, "?") // as all JSON
 	var first bytes.Buffer
 	if err := rec.Write(&first); err != nil {
 		t.Fatal(err)
 	}
 	text := first.String()
-	if lines := strings.Count(text, "\n"); lines != 4 {
-		t.Errorf("%d lines, want a header and three pods", lines)
+	if lines := strings.Count(text, "\n"); lines != 5 {
+		t.Errorf("%d lines, want a header and four pods", lines)
 	}
 	read, err := replay.ReadRecording(&first)
 	if err != nil {
@@ -100,6 +108,12 @@ func TestReadRefuses(t *testing.T) {
 		{"a histogram with values too", header + `{"attributes":{},"series":[{"metric":"m","times":[1],"values":[1],"histograms":[{"bounds":[1],"counts":[1,2]}]}]}`, "1 times but 1 values and 1 histograms"},
 		{"a histogram without a count", header + `{"attributes":{},"series":[{"metric":"m","times":[1],"histograms":[{"bounds":[1],"counts":[1]}]}]}`, "one count for each bound and one more"},
 		{"two kinds of buckets", header + `{"attributes":{},"series":[{"metric":"m","times":[1,2],"histograms":[{"bounds":[1],"counts":[1,2]},{"bounds":[1],"counts":[1,2],"schema":0}]}]}`, "either classic or exponential"},
+		{"lines out of order", header + `{"attributes":{},"series":null,"lines":[{"t":2,"text":"a"},{"t":1,"text":"b"}]}`, "not ascending"},
+		{"a short trace id", header + `{"attributes":{},"series":null,"lines":[{"t":2,"text":"a","trace":"ab"}]}`, "32 hexadecimal"},
+		{"an unknown severity", header + `{"attributes":{},"series":null,"lines":[{"t":2,"text":"a","severity":"bad"}]}`, "not known"},
+		{"a span of no kind", header + `{"attributes":{},"series":null,"spans":[{"trace":"0123456789abcdef0123456789abcdef","span":"0123456789abcdef","name":"a","kind":"x","start":1,"end":2}]}`, "kind"},
+		{"a span that ends before it starts", header + `{"attributes":{},"series":null,"spans":[{"trace":"0123456789abcdef0123456789abcdef","span":"0123456789abcdef","name":"a","kind":"server","start":3,"end":2}]}`, "ends before"},
+		{"a span without ids", header + `{"attributes":{},"series":null,"spans":[{"trace":"","span":"","name":"a","kind":"server","start":1,"end":2}]}`, "hexadecimal"},
 		{"a gauge of histograms", header + `{"attributes":{},"series":[{"metric":"m","gauge":true,"times":[1],"histograms":[{"bounds":[1],"counts":[1,2]}]}]}`, "is no gauge"},
 	}
 	for _, test := range tests {
@@ -118,9 +132,11 @@ func TestReadRefuses(t *testing.T) {
 func TestUntil(t *testing.T) {
 	rec := replay.Recording{Pods: []replay.Pod{checkout("a", sample(0, 1), sample(15, 2), sample(30, 3)), checkout("b", sample(30, 3))}}
 	rec.Pods[0].Starts = append(rec.Pods[0].Starts, noon.Add(20*time.Second))
+	rec.Pods[0].Lines = []analysis.Line{{Time: noon, Text: "a"}, {Time: noon.Add(16 * time.Second), Text: "b"}}
+	rec.Pods[0].Spans = []replay.Span{{Start: noon, End: noon.Add(15 * time.Second)}, {Start: noon, End: noon.Add(16 * time.Second)}}
 	cut := rec.Until(noon.Add(15 * time.Second))
-	if len(cut.Pods) != 1 || len(cut.Pods[0].Series[0].Samples) != 2 || len(cut.Pods[0].Starts) != 1 {
-		t.Errorf("got %+v, want the first pod with its first two samples and its first start", cut)
+	if len(cut.Pods) != 1 || len(cut.Pods[0].Series[0].Samples) != 2 || len(cut.Pods[0].Starts) != 1 || len(cut.Pods[0].Lines) != 1 || len(cut.Pods[0].Spans) != 1 {
+		t.Errorf("got %+v, want the first pod with its first two samples, its first start, line and span", cut)
 	}
 	if len(rec.Pods) != 2 || len(rec.Pods[0].Series[0].Samples) != 3 {
 		t.Error("cutting changed the recording")

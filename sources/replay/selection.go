@@ -15,6 +15,8 @@ type selection struct {
 	shape        analysis.Shape
 	event, total *selector // of a distribution or a level, total is its one metric
 	good         bool
+	logs         *analysis.LogSignal  // set: lines are counted
+	spans        *analysis.SpanSignal // set: spans are counted
 }
 
 type selector struct {
@@ -31,6 +33,9 @@ type condition struct {
 func compile(signal analysis.Signal) (selection, error) {
 	if err := signal.Validate(); err != nil {
 		return selection{}, err
+	}
+	if signal.Logs != nil || signal.Spans != nil {
+		return selection{shape: signal.Shape, logs: signal.Logs, spans: signal.Spans}, nil
 	}
 	for _, one := range []*analysis.Selector{signal.Histogram, signal.Gauge} {
 		if one == nil {

@@ -3,7 +3,7 @@
 // is the plainest possible reading of the contract, so that other sources can be
 // compared with it.
 //
-// A [Recording] holds what pods count, observe and show in no product's words. It is
+// A [Recording] holds what pods count, observe, show, log and trace in no product's words. It is
 // read from JSON lines by [ReadRecording], or filled in by hand. Every operator of
 // a selector is understood, regular expressions too, since the recording may come
 // from any product.
@@ -53,6 +53,12 @@ func (s *Source) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, e
 	}
 	if !q.Fold.End.After(q.Fold.Start) {
 		return analysis.Answer{}, s.rejected("rows", errors.New("the fold is empty"))
+	}
+	switch {
+	case sel.logs != nil:
+		return s.lineRows(q, sel)
+	case sel.spans != nil:
+		return s.spanRows(q, sel)
 	}
 	var rows []analysis.Row
 	for _, pod := range s.rec.Pods {
@@ -129,6 +135,9 @@ func (s *Source) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Dur
 	if err != nil {
 		return 0, err
 	}
+	if sel.logs != nil || sel.spans != nil {
+		return s.streamSpacing(q, sel), nil
+	}
 	var gaps []time.Duration
 	for _, pod := range s.rec.Pods {
 		if _, ok := match(pod, q.Matches); !ok {
@@ -171,7 +180,14 @@ func (s *Source) Seen(ctx context.Context, q analysis.SeenQuery) ([]analysis.See
 			continue
 		}
 		fold := analysis.Fold{Start: q.From, End: q.To}
-		inc, received := analysis.IncreaseOf(target(pod, sel.pick(pod, nil, nil), nil, fold, q.From.Add(-HistoryLookback)), fold, sel.good)
+		var inc analysis.Increase
+		received := 0
+		if sel.logs != nil || sel.spans != nil {
+			received = len(sel.within(pod, fold))
+			inc.Exposure = float64(received)
+		} else {
+			inc, received = analysis.IncreaseOf(target(pod, sel.pick(pod, nil, nil), nil, fold, q.From.Add(-HistoryLookback)), fold, sel.good)
+		}
 		if received == 0 {
 			continue
 		}

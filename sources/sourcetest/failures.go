@@ -59,12 +59,25 @@ func failureCases() []testCase {
 		{
 			name: "what the source does not answer it rejects",
 			check: func(t *testing.T, s suite) {
-				for signal, answered := range map[*analysis.Signal]bool{new(duration()): s.Histograms || s.Exponential, new(memory("By")): s.Levels} {
+				for signal, answered := range map[*analysis.Signal]bool{new(errorRatio()): !s.NoCounters, new(duration()): s.Histograms || s.Exponential, new(memory("By")): s.Levels} {
 					for op, err := range ask(t.Context(), s.source, s.Signal(*signal)) {
 						if !answered {
 							wantKind(t, op, err, sources.Rejected)
 						} else if err != nil {
 							t.Errorf("%s of a %s: %v", op, signal.Shape, err)
+						}
+					}
+				}
+				for signal, answered := range map[*analysis.Signal]bool{
+					new(logs(failure)): s.Lines, new(mustAppear("stored")): s.Lines, new(templates()): s.Lines,
+					new(spansWith(analysis.SpanErrors)): s.Spans, new(spansWith(analysis.SpanExclusive)): s.Spans, new(spansWith(analysis.SpanCalls)): s.Spans,
+					new(spanDuration()): s.Spans, new(topology()): s.Spans,
+				} {
+					for op, err := range ask(t.Context(), s.source, *signal) {
+						if !answered {
+							wantKind(t, op, err, sources.Rejected)
+						} else if err != nil {
+							t.Errorf("%s of %s: %v", op, signal.Name, err)
 						}
 					}
 				}
@@ -104,12 +117,21 @@ func failureCases() []testCase {
 
 // signals are one of each shape that the source answers.
 func (s suite) signals() []analysis.Signal {
-	all := []analysis.Signal{s.Signal(errorRatio())}
+	var all []analysis.Signal
+	if !s.NoCounters {
+		all = append(all, s.Signal(errorRatio()))
+	}
 	if s.Histograms || s.Exponential {
 		all = append(all, s.Signal(duration()))
 	}
 	if s.Levels {
 		all = append(all, s.Signal(memory("By")))
+	}
+	if s.Lines {
+		all = append(all, logs(failure), mustAppear("stored"), templates())
+	}
+	if s.Spans {
+		all = append(all, spansWith(analysis.SpanErrors), spansWith(analysis.SpanCalls), spanDuration(), topology())
 	}
 	return all
 }

@@ -23,6 +23,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,6 +68,19 @@ type Harness struct {
 	// about levels, and by strata. One that does not rejects them; without
 	// Exponential the recording is loaded without such buckets.
 	Histograms, Exponential, Levels, Strata bool
+	// NoCounters: the source knows lines or spans and nothing else. It rejects questions
+	// about metrics, and the recording is loaded without them.
+	NoCounters bool
+	// Lines, Spans: the source answers questions about log lines (and is a
+	// sources.LineSampler), about spans (and is a sources.SpanSource). One that does not
+	// rejects them; the recording is then loaded without them.
+	//
+	// A line is loaded as the pod wrote it: its Text is the whole entry, and the
+	// severity and trace id that the line carries beside it go where the product keeps
+	// such (severity number and trace id of a record; structured metadata "level" and
+	// "trace_id"). A line or span at the very end of a fold is the fold's, one at its
+	// start is not.
+	Lines, Spans bool
 }
 
 // Run tests the source that h describes.
@@ -75,6 +89,9 @@ func Run(t *testing.T, h Harness) {
 		h.Signal = func(s analysis.Signal) analysis.Signal { return s }
 	}
 	cases := allCases()
+	if h.NoCounters {
+		cases = slices.Concat(lineCases(), spanCases(), failureCases())
+	}
 	var rec replay.Recording
 	for _, c := range cases {
 		rec.Pods = append(rec.Pods, c.pods...)
@@ -87,6 +104,12 @@ func Run(t *testing.T, h Harness) {
 	if !h.Exponential {
 		rec = classicOnly(rec)
 	}
+	if h.NoCounters {
+		for i := range rec.Pods {
+			rec.Pods[i].Series = nil
+		}
+	}
+	rec = spoken(rec, h.Lines, h.Spans)
 	if err := rec.Validate(); err != nil {
 		t.Fatalf("the suite's recording: %v", err)
 	}
@@ -114,7 +137,7 @@ type suite struct {
 
 func allCases() []testCase {
 	var all []testCase
-	for _, group := range [][]testCase{rowCases(), firstReadingCases(), selectionCases(), futureCases(), pastCases(), distributionCases(), exponentialCases(), levelCases(), strataCases(), failureCases()} {
+	for _, group := range [][]testCase{rowCases(), firstReadingCases(), selectionCases(), futureCases(), pastCases(), distributionCases(), exponentialCases(), levelCases(), strataCases(), lineCases(), spanCases(), failureCases()} {
 		all = append(all, group...)
 	}
 	return all
