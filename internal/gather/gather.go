@@ -44,7 +44,29 @@ type Request struct {
 // sources.KindOf says whether to wait for it or to record it as missing.
 type Result struct {
 	Evidence analysis.Evidence
+	Listed   Listed // beside the evidence, where the query asks for lines or operations
 	Err      error
+}
+
+// Listed is what an answer lists, split by arm and not yet made into evidence.
+type Listed struct {
+	Lines    []ArmLine // sorted by arm, pod, template, text
+	Spans    []ArmSpan // sorted by arm, pod, edge
+	NotRead  analysis.NotRead
+	Tail     string
+	NoTraces bool
+}
+
+// An ArmLine is what a pod of an arm wrote.
+type ArmLine struct {
+	Arm analysis.Arm
+	analysis.LineRow
+}
+
+// An ArmSpan is what the spans of a pod of an arm say about one operation or edge.
+type ArmSpan struct {
+	Arm analysis.Arm
+	analysis.SpanRow
 }
 
 // Options are limits. A zero field stands for its default.
@@ -53,6 +75,10 @@ type Options struct {
 	Services    int // services in one question, and half the versions; 250
 	HistorySums int // minute sums in one answer of History, those of distributions count more; 1,000,000
 	CachedSums  int // the same that are kept for later questions; 500,000
+
+	// Exemplars are the sources of whole traces, by name. A source of the table may be
+	// one of them under the same name.
+	Exemplars map[string]sources.ExemplarSource
 
 	// Asked is called when a question is put to a source, and what it returns when
 	// the answer has come, from several goroutines. Nil: nobody wants to know.
@@ -98,14 +124,23 @@ type Gatherer struct {
 func New(table map[string]sources.Source, opts Options) *Gatherer {
 	g := &Gatherer{table: table, flows: map[string]*flow{}, opts: opts.withDefaults()}
 	for name, source := range table {
-		ceiling := g.opts.Concurrency
-		if s, ok := source.(interface{ Concurrency() int }); ok {
-			ceiling = s.Concurrency()
+		g.flows[name] = newFlow(name, g.ceiling(source))
+	}
+	for name, source := range opts.Exemplars {
+		if g.flows[name] == nil {
+			g.flows[name] = newFlow(name, g.ceiling(source))
 		}
-		g.flows[name] = newFlow(name, ceiling)
 	}
 	g.history = newHistoryCache(g.opts.CachedSums)
 	return g
+}
+
+// ceiling is how many questions a source may be asked at once when all is well.
+func (g *Gatherer) ceiling(source any) int {
+	if s, ok := source.(interface{ Concurrency() int }); ok {
+		return s.Concurrency()
+	}
+	return g.opts.Concurrency
 }
 
 // Advance tells the time, by which sources are left alone and the past is settled.
@@ -197,8 +232,20 @@ func (g *Gatherer) Lag(source string) time.Duration {
 	return 0
 }
 
-// Spacing asks one source for the spacing of its samples.
+// Spacing asks one source for the spacing of its samples; of a log signal with requests
+// both sources, of which the slower counts.
 func (g *Gatherer) Spacing(ctx context.Context, q analysis.SpacingQuery) (time.Duration, error) {
+	if requests := requestsOf(q.Signal); requests != nil {
+		of := q
+		of.Signal = *requests
+		q.Signal = eventsOf(q.Signal)
+		exposure, err := g.Spacing(ctx, of)
+		if err != nil || exposure == 0 {
+			return 0, err
+		}
+		events, err := g.Spacing(ctx, q)
+		return max(events, exposure), err
+	}
 	return g.spacing.once(ctx, g, q.Signal.Source, "spacing", named(q.Signal, q.Matches, q.From, q.To), func() (time.Duration, error) {
 		return put(ctx, g, plans, q.Signal.Source, "spacing", func(s sources.Source) (time.Duration, error) { return s.Spacing(ctx, q) })
 	})
@@ -239,6 +286,11 @@ func put[T any](ctx context.Context, g *Gatherer, l lane, name, op string, ask f
 	if source == nil {
 		return answer, &sources.Error{Kind: sources.Rejected, Source: name, Op: op, Err: fmt.Errorf("no source has this name")}
 	}
+	return inTurn(ctx, g, l, name, op, func() (T, error) { return ask(source) })
+}
+
+// inTurn asks when it is this question's turn at the source of the given name.
+func inTurn[T any](ctx context.Context, g *Gatherer, l lane, name, op string, ask func() (T, error)) (answer T, err error) {
 	f := g.flows[name]
 	if err := f.enter(ctx, l, op); err != nil {
 		return answer, err
@@ -247,7 +299,7 @@ func put[T any](ctx context.Context, g *Gatherer, l lane, name, op string, ask f
 	if g.opts.Asked != nil {
 		answered = g.opts.Asked(name, op)
 	}
-	answer, err = guarded(name, op, func() (T, error) { return ask(source) })
+	answer, err = guarded(name, op, ask)
 	var known *sources.Error
 	if err != nil && !errors.As(err, &known) {
 		known = &sources.Error{Kind: sources.Unavailable, Source: name, Op: op, Err: err}

@@ -25,7 +25,20 @@ const settled = 5 * time.Minute
 // A window that was asked for before is not asked for again, and one that somebody
 // else is asking for is waited for. Windows are counted each by itself: the answer
 // does not depend on what was known.
+// That of a log signal is joined with the history of its requests.
 func (g *Gatherer) History(ctx context.Context, q analysis.HistoryQuery) ([]analysis.MinuteSum, error) {
+	if requests := requestsOf(q.Signal); requests != nil {
+		of := q
+		of.Signal = *requests
+		exposure, err := g.History(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		logs := q.Signal.Logs
+		q.Signal = eventsOf(q.Signal)
+		events, err := g.History(ctx, q)
+		return JoinSums(logs, events, exposure), err
+	}
 	var windows [][]analysis.MinuteSum
 	total := 0
 	for end := q.To; end.After(q.From); {

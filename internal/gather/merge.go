@@ -14,9 +14,10 @@ import (
 // A question is what one request asks of its source: both arms at once where
 // their cohorts select on the same attributes, else one arm.
 type question struct {
-	request int
-	arms    []analysis.Arm
-	query   analysis.Query
+	request  int
+	arms     []analysis.Arm
+	query    analysis.Query
+	requests bool // it asks for the requests of a log signal, the others for its events
 }
 
 // ask returns the questions of a request. A query's matches hold together, so one
@@ -26,6 +27,19 @@ func ask(r Request) ([]*question, error) {
 	b, c := r.Cohorts.Baseline, r.Cohorts.Canary
 	if len(b) == 0 || len(c) == 0 {
 		return nil, fmt.Errorf("a cohort without attributes would be everybody")
+	}
+	if requests := requestsOf(r.Query.Signal); requests != nil {
+		events, exposure := r, r
+		events.Query.Signal, exposure.Query = eventsOf(r.Query.Signal), requestsQuery(r.Query, *requests)
+		out, err := ask(events)
+		if err != nil {
+			return nil, err
+		}
+		more, err := ask(exposure)
+		for _, q := range more {
+			q.requests = true
+		}
+		return append(out, more...), err
 	}
 	asked := []*question{}
 	if slices.Equal(b.Names(), c.Names()) {
@@ -79,6 +93,9 @@ func merge(questions []*question, services int) []*merged {
 	groups := map[string][]*question{}
 	for _, q := range questions {
 		k := key(q.query)
+		if q.query.Lines != nil || q.query.Spans != nil { // what is listed is matched against the plan's own
+			k = fmt.Sprintf("%s%d %v", k, q.request, q.arms)
+		}
 		groups[k] = append(groups[k], q)
 	}
 	var all []*merged

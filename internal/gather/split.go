@@ -1,6 +1,7 @@
 package gather
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -56,9 +57,21 @@ func join(r Request, parts []part) Result {
 			return Result{Err: p.err}
 		}
 	}
+	var listed Listed
+	var requests []analysis.ArmRow
 	for _, p := range parts {
 		for _, arm := range p.arms {
+			if p.requests {
+				requests = append(requests, p.rows(arm, r)...)
+				continue
+			}
 			e.Rows = append(e.Rows, p.rows(arm, r)...)
+			listed.take(p, arm, r)
+		}
+		if !p.requests {
+			listed.NotRead.Add(p.answer.NotRead)
+			listed.Tail = cmp.Or(listed.Tail, p.answer.Tail)
+			listed.NoTraces = listed.NoTraces || p.answer.NoTraces
 		}
 		e.Partial = e.Partial || p.answer.Partial
 		if p.answer.Skew.D().Abs() > e.Skew.D().Abs() {
@@ -71,7 +84,25 @@ func join(r Request, parts []part) Result {
 		e.Warnings = union(e.Warnings)
 	}
 	slices.SortFunc(e.Rows, compareRows)
-	return Result{Evidence: e}
+	if requestsOf(r.Query.Signal) != nil {
+		e.Rows = joinRows(r.Query.Signal.Logs, e.Rows, requests)
+	}
+	return Result{Evidence: e, Listed: listed}
+}
+
+// take adds what one arm of an answer lists.
+func (l *Listed) take(p part, arm analysis.Arm, r Request) {
+	cohort := r.Cohorts.Of(arm)
+	for _, row := range p.answer.Lines {
+		if belongs(row.Values, p.query.Matches, cohort) {
+			l.Lines = append(l.Lines, ArmLine{arm, row})
+		}
+	}
+	for _, row := range p.answer.Spans {
+		if belongs(row.Values, p.query.Matches, cohort) {
+			l.Spans = append(l.Spans, ArmSpan{arm, row})
+		}
+	}
 }
 
 // rows returns the rows that belong to an arm. A row that belongs to both is in
@@ -81,7 +112,7 @@ func (p part) rows(arm analysis.Arm, r Request) []analysis.ArmRow {
 	version := slices.Index(p.query.Observe, analysis.AttrVersion)
 	var rows []analysis.ArmRow
 	for _, row := range p.candidates(cohort) {
-		if !belongs(row, p.query.Matches, cohort) {
+		if !belongs(row.Values, p.query.Matches, cohort) {
 			continue
 		}
 		bad, exposure := row.Counted(arm, r.DeployedAt)
@@ -97,18 +128,18 @@ func (p part) rows(arm analysis.Arm, r Request) []analysis.ArmRow {
 	return rows
 }
 
-// belongs reports whether a row of a merged answer is one that the question of
-// its own, with these matches, would have got for a cohort.
-func belongs(row analysis.Row, own []analysis.Match, cohort analysis.Cohort) bool {
-	if len(row.Values) != len(own) {
+// belongs reports whether a row of a merged answer, known by its values, is one that
+// the question of its own, with these matches, would have got for a cohort.
+func belongs(values []string, own []analysis.Match, cohort analysis.Cohort) bool {
+	if len(values) != len(own) {
 		return false
 	}
 	for i, m := range own {
 		if want, ok := cohort[m.Name]; ok {
-			if row.Values[i] != want {
+			if values[i] != want {
 				return false
 			}
-		} else if !slices.Contains(m.Values, row.Values[i]) {
+		} else if !slices.Contains(m.Values, values[i]) {
 			return false
 		}
 	}

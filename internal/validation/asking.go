@@ -35,6 +35,7 @@ type answer struct {
 	results   []gather.Result
 	plan      *planned
 	seen      *seenAnswer
+	fetched   *fetched
 	more      bool // of the same asker
 }
 
@@ -233,6 +234,12 @@ func (r *Runner) evidenceOf(q question, res gather.Result, now time.Time) (analy
 	if err == nil {
 		err = impossible(o, e.Rows)
 	}
+	if err == nil {
+		if err = q.v.list(o, &e, res.Listed); err != nil {
+			e.Logs, e.Spans = nil, nil
+			q.v.templates = nil // it knows templates that no look will tell
+		}
+	}
 	switch {
 	case err == nil:
 		*w = wait{}
@@ -253,10 +260,21 @@ func (r *Runner) evidenceOf(q question, res gather.Result, now time.Time) (analy
 // impossible returns what nothing can count: an answer that has it misunderstands
 // the question, or the question its metrics.
 func impossible(o *analysis.PlannedObjective, rows []analysis.ArmRow) error {
-	if err := analysis.Possible(rows); err != nil {
-		return &sources.Error{Kind: sources.Malformed, Source: o.Signal.Source, Op: "rows", Err: fmt.Errorf("%s: %w", o.Name, err)}
+	err := analysis.Possible(rows)
+	for i := range rows {
+		if year := rows[i].PodStart.UTC().Year(); err == nil && (year < 1 || year > 9999) { // which no look can hold
+			err = fmt.Errorf("pod %s began in the year %d", rows[i].Pod, year)
+		}
+	}
+	if err != nil {
+		return malformed(o, err)
 	}
 	return nil
+}
+
+// malformed is the error of an answer that nobody can have meant.
+func malformed(o *analysis.PlannedObjective, err error) error {
+	return &sources.Error{Kind: sources.Malformed, Source: o.Signal.Source, Op: "rows", Err: fmt.Errorf("%s: %w", o.Name, err)}
 }
 
 // unanswered is the evidence for everything that objective i still lacks before

@@ -146,7 +146,7 @@ func (r *Runner) conclude(ctx context.Context, ended []*run, change store.Change
 		}
 		r.Log.Info("verdict", "validation", v.row.ID, "deployment", v.row.Deployment.ID, "service", v.latest.Service, "version", v.latest.Version,
 			"verdict", v.latest.Verdict, "code", v.latest.ReasonCode, "reason", v.latest.Reason)
-		r.unsealed[v.row.ID] = wait{}
+		r.unsealed[v.row.ID] = r.awaitExemplars(v, change.Now)
 	}
 	r.sealUnsealed(ctx, change.Now)
 	r.passed("sealed")

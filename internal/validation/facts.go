@@ -56,6 +56,8 @@ func Recall(ctx context.Context, past Past, o analysis.Objective, in analysis.Pl
 		return r, err
 	}
 	switch o.Signal.Shape {
+	case analysis.ShapeTemplates, analysis.ShapeTopology: // they are listed, and have a history of their own
+		return r, nil
 	case analysis.ShapeDistribution:
 		if r.distribution, err = distribution(ctx, past, analysis.DistributionQuery{Signal: o.Signal, Matches: matches, From: start.Add(-recent), To: start}); err != nil {
 			return r, err

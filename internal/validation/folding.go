@@ -23,6 +23,8 @@ func (r *Runner) take(a answer, now time.Time) ([]*run, error) {
 		v.seen = a.seen.text
 		r.schedule(v)
 		return nil, nil
+	case a.fetched != nil:
+		return nil, r.takeExemplars(a.fetched, now)
 	}
 	return r.fold(r.looks(a, now))
 }
@@ -61,7 +63,7 @@ func (r *Runner) looks(a answer, now time.Time) []*pendingLook {
 		}
 		l, ok := byRun[q.v]
 		if !ok {
-			l = &pendingLook{v: q.v, look: analysis.Look{Now: now, Steps: q.v.steps, Seen: q.v.seen}}
+			l = &pendingLook{v: q.v, look: analysis.Look{Now: now, Steps: q.v.steps, Seen: q.v.seen, Exemplars: q.v.exemplars}}
 			byRun[q.v] = l
 			looks = append(looks, l)
 		}
@@ -113,6 +115,7 @@ func (r *Runner) fold(looks []*pendingLook) ([]*run, error) {
 		}
 		if l.err == nil {
 			r.askSeen(l.v)
+			r.askExemplars(l.v, l.look.Now)
 		}
 		r.schedule(l.v)
 	}
@@ -135,10 +138,11 @@ func (r *Runner) foldOne(l *pendingLook) error {
 // the disk's.
 func (r *Runner) look(v *run, look analysis.Look) (fault, err error) {
 	line, err := json.Marshal(look)
-	if err != nil {
-		return nil, fmt.Errorf("validation %s: look: %w", v.row.ID, err)
+	if err != nil { // a defect of this validation's evidence must not hold up the others
+		return fmt.Errorf("validation %s: look: %w", v.row.ID, err), nil
 	}
 	if err := r.spools.append(v.row.ID, v.row.SpoolBytes, line); err != nil {
+		v.templates = nil // it knows templates that this look would have told
 		return nil, err
 	}
 	r.passed("spooled")
@@ -151,7 +155,7 @@ func (r *Runner) look(v *run, look analysis.Look) (fault, err error) {
 	}
 	v.row.SpoolBytes += int64(len(line)) + 1
 	v.row.Looks, v.latest = v.judge.looks, verdict
-	v.steps, v.seen = nil, ""
+	v.steps, v.seen, v.exemplars = nil, "", nil
 	return nil, nil
 }
 

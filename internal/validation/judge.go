@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -30,7 +31,8 @@ type Judge struct {
 	evidence   *bundle.EvidenceDigest // of the look lines so far
 	looks      int64
 	verdict    verdicts.Verdict
-	ripe       bool // the next look is final, whatever it holds: the plan alone decides
+	ripe       bool                // the next look is final, whatever it holds: the plan alone decides
+	exemplars  []analysis.Exemplar // that looks told of; nothing is decided by them
 }
 
 // NewJudge returns the judge of a plan that has seen nothing.
@@ -88,10 +90,16 @@ func (j *Judge) Look(line []byte) (verdicts.Verdict, error) {
 			return j.verdict, fmt.Errorf("validation %s, look %d: %w", j.plan.Validation, j.looks+1, err)
 		}
 	}
+	j.exemplars = append(j.exemplars, look.Exemplars...)
 	j.evidence.Write(append(line[:len(line):len(line)], '\n'))
 	j.looks++
 	j.verdict = j.decide(&look)
 	return j.verdict, nil
+}
+
+// has reports whether a look told of a trace for the given key.
+func (j *Judge) has(key string) bool {
+	return slices.ContainsFunc(j.exemplars, func(e analysis.Exemplar) bool { return e.For == key })
 }
 
 // again takes a look that was spooled before.
@@ -129,6 +137,7 @@ func (j *Judge) decide(look *analysis.Look) verdicts.Verdict {
 	v.Checks, v.AsOf, v.PlanDigest = checks, &asOf, j.planDigest
 	v.Coverage = verdicts.Coverage{Baseline: j.coverage(analysis.Baseline), Canary: j.coverage(analysis.Canary)}
 	v.Warnings = j.state.Warnings()
+	v.Differences, v.NotRead, v.Exemplars = j.state.Differences(), j.state.NotRead(), slices.Clone(j.exemplars)
 	if w := analysis.Figure(j.state.Weight()); w == w { // not NaN: declared, or realised
 		v.Weight = &w
 	}
@@ -166,7 +175,9 @@ type judgeRecord struct {
 	Looks    int64
 	Evidence []byte // state of the running digest
 	State    []byte
-	Sum      []byte // of all that, since a damaged state may well be a state
+	// Exemplars that looks told of.
+	Exemplars []analysis.Exemplar
+	Sum       []byte // of all that, since a damaged state may well be a state
 }
 
 func (r judgeRecord) sum() []byte {
@@ -174,6 +185,9 @@ func (r judgeRecord) sum() []byte {
 	fmt.Fprintf(h, "%d %d ", r.Looks, len(r.Evidence))
 	h.Write(r.Evidence)
 	h.Write(r.State)
+	for _, e := range r.Exemplars {
+		fmt.Fprintf(h, " %s %s %s", e.For, e.TraceID, e.Digest)
+	}
 	return h.Sum(nil)
 }
 
@@ -187,7 +201,7 @@ func (j *Judge) snapshot() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("running digest: %w", err)
 	}
-	r := judgeRecord{Looks: j.looks, Evidence: digest, State: state}
+	r := judgeRecord{Looks: j.looks, Evidence: digest, State: state, Exemplars: j.exemplars}
 	r.Sum = r.sum()
 	return json.Marshal(r)
 }
@@ -211,7 +225,7 @@ func restoreJudge(plan *analysis.Plan, snapshot []byte) (*Judge, error) {
 	if j.state, err = analysis.RestoreState(plan, r.State); err != nil {
 		return nil, fmt.Errorf("checkpoint of %s: %w", plan.Validation, err)
 	}
-	j.looks = r.Looks
+	j.looks, j.exemplars = r.Looks, r.Exemplars
 	j.verdict = j.decide(nil)
 	return j, nil
 }

@@ -179,7 +179,7 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 		in.Warnings = append(in.Warnings, verdicts.Line("what ran before could not be asked everywhere: "+err.Error()))
 	}
 	if policy.Candidates {
-		in.Policy.Objectives = keepSeen(policy.Objectives, seen)
+		in.Policy = in.Policy.WithObjectives(keepSeen(policy.Objectives, seen))
 	}
 	if len(in.Policy.Objectives) == 0 {
 		return r.refusedPlan(d, analysis.NoObjectives, "no built-in signal of the service was seen; seen: "+Heard(d.Release, all))
@@ -202,6 +202,9 @@ func (r *Runner) makePlan(ctx context.Context, d analysis.Deployment, now time.T
 	in.Warnings = append(in.Warnings, warnings...)
 	unquiet, err := r.unquiet(ctx, in)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.learnStreams(ctx, &in); err != nil && patient && sources.KindOf(err) == sources.Unavailable {
 		return nil, err
 	}
 	var sums [][]analysis.MinuteSum

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/analysis/logdiff"
 	"github.com/release-assay/assay/internal/gather"
 	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/verdicts"
@@ -68,10 +69,12 @@ type Runner struct {
 	stop        context.CancelFunc
 	answers     chan answer
 	outstanding int
+	fetches     int  // of exemplars under way
 	planning    int  // plans being made
 	alone       bool // the plan that is being made is of a suspect
 	changed     map[analysis.ValidationID]*run
-	unsealed    map[analysis.ValidationID]wait // final, and the bundle could not be written
+	unsealed    map[analysis.ValidationID]wait // final, and the bundle could not be written, or waits for exemplars
+	sealing     map[analysis.ValidationID]*sealing
 }
 
 // run is one open validation.
@@ -86,6 +89,9 @@ type run struct {
 	checkpoint []time.Time // up to where each objective was folded at the last one
 	seenAsked  time.Time   // asOf when it was last asked what was seen instead
 	seen       string
+	exemplars  []analysis.Exemplar  // that came since the last look
+	wanted     map[string]time.Time // when the exemplars of these keys were last asked for
+	templates  *logdiff.Tree        // of the plan and of what was mined since; nil until lines are asked for
 	dueAt      time.Time
 	index      int // in the heap, -1: not in it
 	latest     verdicts.Verdict
@@ -117,7 +123,7 @@ func Open(ctx context.Context, c Config) (*Runner, error) {
 		Config: c, spools: sp, bundles: filepath.Join(c.Dir, "bundles"), workers: runtime.GOMAXPROCS(0),
 		open: map[analysis.ValidationID]*run{}, places: map[place][]*run{}, base: base, stop: stop,
 		answers: make(chan answer, answersAhead), changed: map[analysis.ValidationID]*run{},
-		unsealed: map[analysis.ValidationID]wait{},
+		unsealed: map[analysis.ValidationID]wait{}, sealing: map[analysis.ValidationID]*sealing{},
 	}
 	var underWay map[analysis.ValidationID]int64
 	if r.working, underWay, err = openWorking(filepath.Join(c.Dir, "working")); err != nil {

@@ -108,9 +108,11 @@ func policy() Policy {
 // bench is a runner over a recording, with a store of its own.
 type bench struct {
 	*Runner
-	t      testing.TB
-	dir    string
-	source sources.Source
+	t         testing.TB
+	dir       string
+	source    sources.Source
+	policy    func() Policy                     // nil: that of the function of the same name
+	exemplars map[string]sources.ExemplarSource // nil: none
 }
 
 func newBench(t *testing.T, source sources.Source) *bench {
@@ -133,9 +135,13 @@ func (b *bench) open() {
 }
 
 func (b *bench) config(st *store.Store) Config {
+	chosen := policy
+	if b.policy != nil {
+		chosen = b.policy
+	}
 	return Config{
-		Store: st, Gatherer: gather.New(map[string]sources.Source{"replay": b.source}, gather.Options{}),
-		Policy: func(analysis.Release, string) Policy { return policy() }, Dir: b.dir, Engine: "test",
+		Store: st, Gatherer: gather.New(map[string]sources.Source{"replay": b.source}, gather.Options{Exemplars: b.exemplars}),
+		Policy: func(analysis.Release, string) Policy { return chosen() }, Dir: b.dir, Engine: "test",
 	}
 }
 

@@ -40,6 +40,12 @@ func (r *Runner) seal(ctx context.Context, id analysis.ValidationID) error {
 		defer looks.Close()
 		c.Looks = looks
 	}
+	var plan analysis.Plan
+	if err := json.Unmarshal(row.Plan, &plan); err == nil { // of a verdict without a plan nothing was wanted
+		if c.Exemplars, err = r.exemplarLines(&plan, verdict); err != nil {
+			return err
+		}
+	}
 	if in, err := r.Store.Inbox(ctx, row.InboxID); err == nil && json.Valid(in.Raw) {
 		c.Event = in.Raw
 	}
@@ -94,6 +100,7 @@ func (r *Runner) sealUnsealed(ctx context.Context, now time.Time) {
 			continue
 		}
 		delete(r.unsealed, id)
+		delete(r.sealing, id)
 	}
 }
 

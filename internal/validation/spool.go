@@ -187,11 +187,12 @@ func (s spools) size(id analysis.ValidationID) int64 {
 }
 
 func (s spools) remove(id analysis.ValidationID) error {
-	err := os.Remove(s.path(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for _, path := range []string{s.path(id) + exemplarSuffix, s.path(id)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // ids lists the validations that have a spool.

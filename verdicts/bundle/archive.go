@@ -31,7 +31,7 @@ func eachMember(archive io.Reader, limit int64, f func(name string, size int64, 
 			return err
 		}
 		for place < len(members) && members[place] != name {
-			if members[place] != eventJSON {
+			if !optional[members[place]] {
 				return corrupt("%s is missing", members[place])
 			}
 			place++
@@ -57,8 +57,10 @@ func eachMember(archive io.Reader, limit int64, f func(name string, size int64, 
 			return corrupt("there is something hidden behind %s", name)
 		}
 	}
-	if place < len(members) {
-		return corrupt("%s is missing", members[max(place, 1)])
+	for ; place < len(members); place++ {
+		if !optional[members[place]] {
+			return corrupt("%s is missing", members[place])
+		}
 	}
 	rest := make([]byte, endSize-blockSize)
 	if err := readFull(archive, rest); err != nil {

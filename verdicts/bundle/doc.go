@@ -22,12 +22,13 @@
 //
 // The layout, version 1 (all JSON in UTF-8):
 //
-//	event.json     the deployment event as it came; only if there was one
-//	findings.json  the findings of the verdict, for people in a hurry
-//	looks.jsonl    one look a line, in the order in which they were folded
-//	manifest.json  layout, engine, and size and SHA-256 of every other member
-//	plan.json      the canonical bytes of the plan
-//	verdict.json   the verdict
+//	event.json       the deployment event as it came; only if there was one
+//	exemplars.jsonl  traces that show what was found, one a line; only if some were wanted
+//	findings.json    the findings of the verdict, for people in a hurry
+//	looks.jsonl      one look a line, in the order in which they were folded
+//	manifest.json    layout, engine, and size and SHA-256 of every other member
+//	plan.json        the canonical bytes of the plan
+//	verdict.json     the verdict
 //
 // The seal finds damage, not fraud: who can write a bundle can seal it too.
 // Signatures (verdicts/attest) are made over [Sealed].Digest.

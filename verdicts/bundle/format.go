@@ -21,15 +21,19 @@ const Schema = "assay.dev/bundle/v1"
 
 // The members of a bundle, in their order in the file.
 const (
-	eventJSON    = "event.json"
-	findingsJSON = "findings.json"
-	looksJSONL   = "looks.jsonl"
-	manifestJSON = "manifest.json"
-	planJSON     = "plan.json"
-	verdictJSON  = "verdict.json"
+	eventJSON      = "event.json"
+	exemplarsJSONL = "exemplars.jsonl"
+	findingsJSON   = "findings.json"
+	looksJSONL     = "looks.jsonl"
+	manifestJSON   = "manifest.json"
+	planJSON       = "plan.json"
+	verdictJSON    = "verdict.json"
 )
 
-var members = []string{eventJSON, findingsJSON, looksJSONL, manifestJSON, planJSON, verdictJSON}
+var members = []string{eventJSON, exemplarsJSONL, findingsJSON, looksJSONL, manifestJSON, planJSON, verdictJSON}
+
+// optional are the members that need not be there.
+var optional = map[string]bool{eventJSON: true, exemplarsJSONL: true}
 
 // ErrCorrupt is the kind of every error that says that a file is no bundle as
 // Write writes them: damaged, cut off, forged, or of another layout. Other errors

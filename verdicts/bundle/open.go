@@ -168,6 +168,9 @@ func (b *Bundle) readMembers() error {
 	if err := agree(b.content[planJSON], b.content[verdictJSON], b.content[findingsJSON], b.looks); err != nil {
 		return corrupt("%v", err)
 	}
+	if _, err := b.Exemplars(); err != nil {
+		return corrupt("%v", err)
+	}
 	if err := json.Unmarshal(b.content[verdictJSON], &b.Verdict); err != nil {
 		return corrupt("%s is no verdict: %v", verdictJSON, err)
 	}

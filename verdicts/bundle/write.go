@@ -22,7 +22,9 @@ type Contents struct {
 	Looks   io.ReadSeeker
 	Verdict verdicts.Verdict
 	Event   []byte // the deployment event as it came; nil: there was none
-	Engine  string // the version of Assay that judged
+	// Exemplars are lines of AppendExemplar; nil: no trace was wanted.
+	Exemplars []byte
+	Engine    string // the version of Assay that judged
 }
 
 // Write writes a bundle and returns the digest of all its bytes, "sha256:" and
@@ -76,6 +78,12 @@ func (c Contents) parts() ([]part, error) {
 	var parts []part
 	if c.Event != nil {
 		parts = append(parts, partOf(eventJSON, c.Event))
+	}
+	if c.Exemplars != nil {
+		if _, err := ReadExemplars(c.Exemplars); err != nil {
+			return nil, err
+		}
+		parts = append(parts, partOf(exemplarsJSONL, c.Exemplars))
 	}
 	lines := io.Reader(bytes.NewReader(nil))
 	if c.Looks != nil {
