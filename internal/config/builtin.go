@@ -23,7 +23,15 @@ type builtinSignal struct {
 	attribute, label string
 	bad              []string
 	pattern          string
+	// Read from spans, which no metric stands for: only what is pushed has them.
+	event analysis.SpanEvent
 }
+
+// The built-in signals of spans.
+const (
+	spanErrors   = "span_errors"
+	spanDuration = "span_duration"
+)
 
 // builtinSignals is the catalogue. docs/signals.md lists it; a test compares.
 var builtinSignals = []builtinSignal{
@@ -75,12 +83,27 @@ var builtinSignals = []builtinSignal{
 		name: "container_cpu", meaning: "processors that the container keeps busy", shape: analysis.ShapeLevel, unit: "{cpu}", role: analysis.Advisory,
 		metric: "container.cpu.usage", series: "container_cpu_usage",
 	},
+	{
+		name: spanErrors, meaning: "requests whose span (kind server or consumer) has an error status, where no metric above counts them", shape: analysis.ShapeRatio, unit: "1", role: analysis.Critical,
+		event: analysis.SpanErrors,
+	},
+	{
+		name: spanDuration, meaning: "how long these spans take, where no metric above measures it", shape: analysis.ShapeDistribution, unit: "s", role: analysis.Secondary,
+		event: analysis.SpanDuration,
+	},
 }
+
+// ofSpans reports whether a name is that of a built-in signal of spans.
+func ofSpans(name string) bool { return name == spanErrors || name == spanDuration }
 
 // signal writes the row in the words of a source: those of OTLP for the source
 // otlp, those of Prometheus for any other.
 func (b builtinSignal) signal(source string) analysis.Signal {
 	s := analysis.Signal{Name: b.name, Source: source, Unit: b.unit, Shape: b.shape}
+	if b.event != "" {
+		s.Spans = &analysis.SpanSignal{Event: b.event}
+		return s
+	}
 	metric := b.series
 	if source == OTLPSource {
 		metric = b.metric
@@ -110,13 +133,15 @@ func (b builtinSignal) isBad(source string) analysis.Condition {
 	return analysis.Condition{Name: b.label, Op: analysis.OpRegexp, Values: []string{b.pattern}}
 }
 
-// BuiltinSignals returns the catalogue of built-in signals as they are read from
-// a source: in the words of OTLP from the source called otlp, in those of
-// Prometheus from any other.
+// BuiltinSignals returns the catalogue of built-in signals of metrics as they are read
+// from a source: in the words of OTLP from the source called otlp, in those of
+// Prometheus from any other. Those of spans are not among them.
 func BuiltinSignals(source string) []analysis.Signal {
-	out := make([]analysis.Signal, len(builtinSignals))
-	for i, b := range builtinSignals {
-		out[i] = b.signal(source)
+	var out []analysis.Signal
+	for _, b := range builtinSignals {
+		if b.event == "" {
+			out = append(out, b.signal(source))
+		}
 	}
 	return out
 }
@@ -131,7 +156,7 @@ func builtinNames() []string {
 
 func findBuiltin(name, source string) (analysis.Signal, bool) {
 	for _, b := range builtinSignals {
-		if b.name == name {
+		if b.name == name && (b.event == "" || source == OTLPSource) {
 			return b.signal(source), true
 		}
 	}
@@ -142,12 +167,12 @@ func findBuiltin(name, source string) (analysis.Signal, bool) {
 // An event may ask for it by this name; no policy file may use it.
 const BuiltinPolicyName = "built-in"
 
-// BuiltinPolicy is the plan of releases that no policy matches. Its objectives are
-// candidates, of which those are judged that the telemetry of the service has: the
-// shares of failed requests are critical, tolerated up to 1.05 and unsafe from 1.25
-// times the baseline; durations and memory are secondary. What a pod takes of the
-// processors follows its share of the traffic as much as its version, so that it is
-// reported only.
+// BuiltinPolicy is the plan of releases that no policy matches, with metrics from a
+// source. Its objectives are candidates, of which those are judged that the telemetry of
+// the service has: the shares of failed requests are critical, tolerated up to 1.05 and
+// unsafe from 1.25 times the baseline; durations and memory are secondary. What a pod
+// takes of the processors follows its share of the traffic as much as its version, so
+// that it is reported only. [Policies.BuiltIn] has those of pushed spans and logs, too.
 func BuiltinPolicy(source string) analysis.Policy {
 	out := analysis.Policy{
 		Name:          BuiltinPolicyName,
@@ -157,11 +182,37 @@ func BuiltinPolicy(source string) analysis.Policy {
 		BuiltIn:       true,
 	}
 	for _, b := range builtinSignals {
-		o := analysis.Objective{Name: b.name, Role: b.role, Signal: b.signal(source)}
-		if b.shape == analysis.ShapeRatio {
-			o.Tolerance, o.Margin = &analysis.Bound{Ratio: 1.05}, &analysis.Bound{Ratio: 1.25}
+		if b.event == "" {
+			out.Objectives = append(out.Objectives, b.candidate(source))
 		}
-		out.Objectives = append(out.Objectives, o)
 	}
 	return out
+}
+
+func (b builtinSignal) candidate(source string) analysis.Objective {
+	o := analysis.Objective{Name: b.name, Role: b.role, Signal: b.signal(source)}
+	if b.shape == analysis.ShapeRatio {
+		o.Tolerance, o.Margin = &analysis.Bound{Ratio: 1.05}, &analysis.Bound{Ratio: 1.25}
+	}
+	return o
+}
+
+// withStreams adds to the built-in plan the candidates of what is pushed beside metrics.
+// What the service was heard of with, and [analysis.Policy.WithObjectives], choose: its
+// spans count where no metric does, its lines are held against what counts the requests.
+func withStreams(p analysis.Policy) analysis.Policy {
+	for _, b := range builtinSignals {
+		if b.event != "" {
+			p.Objectives = append(p.Objectives, b.candidate(OTLPSource))
+		}
+	}
+	lines := func(name string, role analysis.Role, shape analysis.Shape, asks analysis.LogSignal) analysis.Objective {
+		return analysis.Objective{Name: name, Role: role, Signal: analysis.Signal{Name: name, Source: OTLPSource, Unit: "1", Shape: shape, Logs: &asks}}
+	}
+	p.Objectives = append(p.Objectives,
+		lines(clauseLogs, analysis.Advisory, analysis.ShapeTemplates, analysis.LogSignal{}),
+		lines(nameSeverity, analysis.Secondary, analysis.ShapeRatio, analysis.LogSignal{Severity: analysis.SeverityError}))
+	p.Objectives = append(p.Objectives, traceObjectives(OTLPSource, analysis.Secondary)...)
+	p.Logs, p.Traces = &analysis.LogPlan{Source: OTLPSource}, &analysis.TracePlan{Source: OTLPSource}
+	return p
 }

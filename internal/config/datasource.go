@@ -60,7 +60,7 @@ func readDataSource(d *document, s *set) {
 			d.fail(detailsPath, "there is nothing to connect to: OTLP is pushed to the listeners of assay.yaml (listeners.otlp)")
 		}
 		if other, there := s.sources[name]; there && other.Kind != KindOTLP {
-			d.fail(typePath, "source %q of assay.yaml (%s) is of another type (%s)", name, other.position(), typeOf(other.Kind))
+			d.fail(typePath, "source %q of assay.yaml (%s) is of another type (%s)", name, other.position(), other.Kind)
 			return
 		}
 		s.sources[name] = Source{Name: OTLPSource, Kind: KindOTLP} // what is pushed, under another name
@@ -70,6 +70,8 @@ func readDataSource(d *document, s *set) {
 	switch {
 	case there && defined.Kind != KindPrometheus && name == OTLPSource:
 		d.fail("metadata.name", "the name otlp belongs to what is pushed to this process")
+	case there && defined.Kind != KindPrometheus:
+		d.fail(typePath, "source %q of assay.yaml (%s) is of another type (%s)", name, defined.position(), defined.Kind)
 	case there && isAbsent(o.Spec.ConnectionDetails): // the process file says how
 	case there:
 		contradiction(d, &o.Spec.ConnectionDetails, defined)
@@ -78,7 +80,7 @@ func readDataSource(d *document, s *set) {
 	case o.Spec.ConnectionDetails.Kind != yaml.MappingNode:
 		d.fail(detailsPath, "is %s, must be a mapping (key: value)", d.what(&o.Spec.ConnectionDetails))
 	default:
-		s.sources[name] = Source{Name: name, Kind: KindPrometheus, doc: d, path: detailsPath, block: &o.Spec.ConnectionDetails}
+		s.sources[name] = Source{Name: name, Kind: KindPrometheus, options: options{doc: d, path: detailsPath, block: &o.Spec.ConnectionDetails}}
 	}
 }
 
@@ -126,14 +128,6 @@ func valuesOf(n *yaml.Node) map[string]any {
 		_ = n.Decode(&values) // what cannot be read is equal to nothing
 	}
 	return values
-}
-
-// position is where a source stands, for messages.
-func (s Source) position() string {
-	if s.doc == nil {
-		return "always there"
-	}
-	return s.doc.position(s.path)
 }
 
 // readService reads a Service and returns its name.

@@ -60,7 +60,7 @@ func TestDataSource(t *testing.T) {
 		},
 		"one of another type": {
 			inProcess, strings.Replace(dataSource, "Prometheus", "OTLP", 1) + "}", "", "",
-			`policy.yaml:4:14: spec.type: source "prom-shop" of assay.yaml (assay.yaml:2:3) is of another type (Prometheus)`,
+			`policy.yaml:4:14: spec.type: source "prom-shop" of assay.yaml (assay.yaml:2:3) is of another type (prometheus)`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

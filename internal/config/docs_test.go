@@ -34,7 +34,7 @@ func TestConfigurationPage(t *testing.T) {
 			process[name] = block[2]
 		}
 	}
-	if len(process) != 2 || len(policies) < 4 {
+	if len(process) != 3 || len(policies) < 4 {
 		t.Fatalf("%d process files and %d policy files", len(process), len(policies))
 	}
 	var production Config
@@ -45,6 +45,12 @@ func TestConfigurationPage(t *testing.T) {
 		}
 		if name == "production.yaml" {
 			production = c
+			continue
+		}
+		if name == "topics.yaml" {
+			if want := (OTLPTopics{"otlp_spans", "otlp_logs", "otlp_metrics"}); c.Kafka.Topics.OTLP != want {
+				t.Errorf("%s has the topics %+v", name, c.Kafka.Topics.OTLP)
+			}
 			continue
 		}
 		// The page says that this one is the defaults.
@@ -93,7 +99,10 @@ func signalTable() string {
 	b.WriteString("\n| signal | shape | built-in plan | what | from `otlp` | from Prometheus |\n|---|---|---|---|---|---|\n")
 	for _, s := range builtinSignals {
 		pushed, scraped := "`"+s.metric+"`", "`"+s.series+"`"
-		if s.shape == analysis.ShapeRatio {
+		switch {
+		case s.event != "":
+			pushed, scraped = "spans", "–"
+		case s.shape == analysis.ShapeRatio:
 			pushed += fmt.Sprintf(", bad where `%s` is %s", s.attribute, strings.Join(s.bad, ", "))
 			scraped += fmt.Sprintf(", bad `{%s=~\"%s\"}`", s.label, strings.ReplaceAll(s.pattern, "|", `\|`))
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"os"
@@ -53,8 +54,8 @@ func eachMistake(t *testing.T, dir string, load func(name string) error) {
 	}
 }
 
-// loadPolicyFile loads a policy file in a process with the Prometheus sources that
-// its first line names (# sources: a b).
+// loadPolicyFile loads a policy file in a process with the sources that its first line
+// names, those of another type than Prometheus with it (# sources: a b=loki).
 func loadPolicyFile(name string) error {
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -70,7 +71,8 @@ func withSources(text string, paths ...string) Config {
 	first, _, _ := strings.Cut(text, "\n")
 	if names, ok := strings.CutPrefix(first, "# sources: "); ok {
 		for _, name := range strings.Fields(names) {
-			c.Sources[name] = Source{Name: name, Kind: KindPrometheus}
+			name, kind, _ := strings.Cut(name, "=")
+			c.Sources[name] = Source{Name: name, Kind: cmp.Or(SourceKind(kind), KindPrometheus)}
 		}
 	}
 	return c

@@ -80,16 +80,12 @@ func (w *whereValue) decodeNode(d *document, n *yaml.Node, path string) {
 // data when a release is judged.
 func (m metricSource) source(d *document, path string, sources Sources) (Source, bool) {
 	if m.Ref != "" {
-		s, known := sources[m.Ref]
-		switch {
-		case !known:
-			d.fail(join(path, "metricSourceRef"), "no source is called %q%s", m.Ref, legalList(m.Ref, sources.all()))
-			return Source{}, false
-		case m.Type != "" && m.Type != typeOf(s.Kind):
+		s, known := sources.find(d, join(path, "metricSourceRef"), m.Ref, Metrics)
+		if known && m.Type != "" && m.Type != typeOf(s.Kind) {
 			d.fail(join(path, "type"), "%s is not what source %q is (%s)", m.Type, m.Ref, typeOf(s.Kind))
 			return Source{}, false
 		}
-		return s, true
+		return s, known
 	}
 	switch m.Type {
 	case typeOTLP:

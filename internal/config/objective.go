@@ -8,8 +8,8 @@ import (
 	"github.com/release-assay/assay/analysis"
 )
 
-// objective is one clause of a ReleaseValidation: an SLO or a signal, its role, and
-// perhaps bounds of its own.
+// objective is one clause of a ReleaseValidation: an SLO, a signal, logs or traces, its
+// role, and perhaps bounds of its own.
 type objective struct {
 	SLORef    string `yaml:"sloRef"`
 	Signal    string `yaml:"signal"`
@@ -18,31 +18,45 @@ type objective struct {
 	Tolerance bound  `yaml:"tolerance"`
 	Margin    bound  `yaml:"margin"`
 	clauses   `yaml:",inline"`
-	Logs      later `yaml:"logs"`
-	Traces    later `yaml:"traces"`
-	RawQuery  later `yaml:"rawQuery" of:"any expression, compared as a level; name a ratio of counters by sloRef, or a gauge or histogram by spec.signals"`
+	Logs      *logsClause   `yaml:"logs"`
+	Traces    *tracesClause `yaml:"traces"`
+	RawQuery  later         `yaml:"rawQuery" of:"any expression, compared as a level; name a ratio of counters by sloRef, or a gauge or histogram by spec.signals"`
 }
 
 const objectivesPath = "spec.objectives"
 
-func (o validationObject) objectives(d *document, s *set) (out []analysis.Objective, places []Written) {
+// objectives reads the objectives into out: first those about one signal, which lines
+// may be held against, then, in the places where they are written, those about logs and
+// traces.
+func (o validationObject) objectives(d *document, s *set, out *policy) {
 	own := o.signals(d, s)
+	plain := make([]analysis.Objective, len(o.Spec.Objectives))
+	places := make([]Written, len(o.Spec.Objectives))
 	first := map[string]int{}
 	critical := false
 	for i, written := range o.Spec.Objectives {
-		path := at(objectivesPath, i)
-		read, place := written.read(d, path, s, own, o.Spec.Cohorts.Baseline.Mode)
-		if before, twice := first[read.Name]; twice && read.Name != "" {
-			d.fail(path, "%s is %s already", read.Name, at(objectivesPath, before))
+		path, name := at(objectivesPath, i), written.clause()
+		if name == "" {
+			plain[i], places[i] = written.read(d, path, s, own, o.Spec.Cohorts.Baseline.Mode)
+			name = plain[i].Name
 		}
-		first[read.Name] = i
-		critical = critical || read.Role == analysis.Critical
-		out, places = append(out, read), append(places, place)
+		if before, twice := first[name]; twice && name != "" {
+			d.fail(path, "%s is %s already", name, at(objectivesPath, before))
+		}
+		first[name] = i
+		critical = critical || plain[i].Role == analysis.Critical
+	}
+	for i, written := range o.Spec.Objectives {
+		if written.clause() == "" {
+			out.Objectives, out.written = append(out.Objectives, plain[i]), append(out.written, places[i])
+			continue
+		}
+		read, written := written.streams(d, at(objectivesPath, i), s, plain, out)
+		out.Objectives, out.written = append(out.Objectives, read...), append(out.written, written...)
 	}
 	if !critical {
 		d.fail(objectivesPath, "has no critical objective: nothing could ever be promoted, since promote needs every critical objective shown safe and at least one")
 	}
-	return out, places
 }
 
 func (o objective) read(d *document, path string, s *set, own map[string]named, mode cohortMode) (analysis.Objective, Written) {
@@ -80,7 +94,7 @@ func (o objective) read(d *document, path string, s *set, own map[string]named, 
 		w.Event = d.whereIs(join(path, "signal"))
 		w.Total = w.Event
 	default:
-		d.fail(path, "needs sloRef or signal")
+		d.fail(path, "needs sloRef, signal, logs or traces")
 	}
 	if known {
 		o.clauses.read(d, path, mode, &out)
@@ -97,14 +111,21 @@ const leakSuffix = "_leak"
 // builtin finds the built-in signal that o names, in the words of its source; own are
 // the other names that would have been legal.
 func (o objective) builtin(d *document, path string, s *set, own []string) (analysis.Signal, bool) {
-	source := o.Source
-	if source == "" {
-		source = s.builtIn
-	} else if named, there := s.sources[source]; there {
+	source, about := o.Source, Metrics
+	if ofSpans(o.Signal) {
+		about = Spans
+	}
+	switch {
+	case source != "":
+		named, there := s.sources.find(d, join(path, "source"), source, about)
+		if !there {
+			return analysis.Signal{}, false
+		}
 		source = named.Name
-	} else {
-		d.fail(join(path, "source"), "no source is called %q%s", source, legalList(source, s.sources.all()))
-		return analysis.Signal{}, false
+	case about == Spans:
+		source = OTLPSource
+	default:
+		source = s.builtIn
 	}
 	signal, known := findBuiltin(o.Signal, source)
 	if known {

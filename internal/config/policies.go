@@ -127,7 +127,7 @@ func readPolicies(docs []*document, s *set, faults Faults) (Policies, error) {
 		}
 		s.slos[name] = read
 	}
-	p := Policies{BuiltIn: BuiltinPolicy(s.builtIn), Sources: s.sources.opened(), slos: s.slos}
+	p := Policies{BuiltIn: withStreams(BuiltinPolicy(s.builtIn)), Sources: s.sources.opened(), slos: s.slos}
 	for _, d := range byKind[kindValidation] {
 		p.add(d, readValidation(d, s))
 	}
@@ -174,6 +174,7 @@ func (p Policies) For(release analysis.Release, policyRef string) (analysis.Poli
 		}
 		unknown := p.BuiltIn
 		unknown.Name, unknown.Objectives, unknown.BuiltIn = policyRef, nil, false
+		unknown.Logs, unknown.Traces = nil, nil
 		return unknown, false
 	}
 	best, found, highest := p.BuiltIn, false, rank{}

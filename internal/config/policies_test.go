@@ -122,7 +122,7 @@ func TestForUnknownReference(t *testing.T) {
 	if matched || got.Name != "chekout" || len(got.Objectives) != 0 || got.BuiltIn {
 		t.Errorf("For = %+v, %v", got, matched)
 	}
-	if !reflect.DeepEqual(p.BuiltIn, BuiltinPolicy(OTLPSource)) {
+	if !reflect.DeepEqual(p.BuiltIn, withStreams(BuiltinPolicy(OTLPSource))) {
 		t.Error("the built-in plan was changed")
 	}
 }
@@ -133,7 +133,7 @@ func TestForWithoutFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, matched := p.For(analysis.Release{Service: "checkout"}, "")
-	if matched || !reflect.DeepEqual(got, BuiltinPolicy(OTLPSource)) {
+	if matched || !reflect.DeepEqual(got, withStreams(BuiltinPolicy(OTLPSource))) {
 		t.Errorf("For = %+v, %v", got, matched)
 	}
 }

@@ -10,27 +10,39 @@ import (
 
 // Print writes the effective process file: every key with the value that holds, the
 // defaults too. What came from a reference is written as the reference; any other
-// secret as <secret>. Options are, by the name of a source, what its adapter has
-// decoded its block into.
-func (c Config) Print(options map[string]any) ([]byte, error) {
+// secret as <secret>. What the adapters have decoded their blocks into are, by the name of
+// a source, sources, and by the place of a sink in the file, sinks.
+func (c Config) Print(sources map[string]any, sinks map[int]any) ([]byte, error) {
 	var root yaml.Node
 	if err := root.Encode(c); err != nil {
 		return nil, err
 	}
 	list := child(&root, "sources")
 	for i := 0; i+1 < len(list.Content); i += 2 {
-		own, there := options[list.Content[i].Value]
-		if !there {
-			continue
-		}
-		var block yaml.Node
-		if err := block.Encode(own); err != nil {
+		if err := appendBlock(list.Content[i+1], sources[list.Content[i].Value]); err != nil {
 			return nil, fmt.Errorf("source %q: %w", list.Content[i].Value, err)
 		}
-		list.Content[i+1].Content = append(list.Content[i+1].Content, block.Content...)
+	}
+	for i, sink := range child(&root, "sinks").Content {
+		if err := appendBlock(sink, sinks[i]); err != nil {
+			return nil, fmt.Errorf("sink %d: %w", i, err)
+		}
 	}
 	c.asWritten(&root, "")
 	return printed(&root)
+}
+
+// appendBlock adds the options of an adapter, nil for none, to what this package knows.
+func appendBlock(n *yaml.Node, options any) error {
+	if options == nil {
+		return nil
+	}
+	var block yaml.Node
+	if err := block.Encode(options); err != nil {
+		return err
+	}
+	n.Content = append(n.Content, block.Content...)
+	return nil
 }
 
 // MarshalYAML implements yaml.Marshaler: what this package knows of a source.

@@ -57,7 +57,7 @@ func (p policy) printSignals(sources Sources) []*yaml.Node {
 	printed := map[string]bool{}
 	for i, o := range p.Objectives {
 		s := o.Signal
-		if _, builtin := findBuiltin(s.Name, s.Source); builtin || p.written[i].slo || printed[s.Name] {
+		if _, builtin := findBuiltin(s.Name, s.Source); builtin || p.written[i].slo || p.written[i].clause != "" || printed[s.Name] {
 			continue
 		}
 		printed[s.Name] = true

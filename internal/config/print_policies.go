@@ -106,8 +106,17 @@ func (p policy) print(sources Sources) *yaml.Node {
 		}
 	}
 	var objectives []*yaml.Node
-	for i, o := range p.Objectives {
-		objectives = append(objectives, printObjective(o, p.written[i].slo))
+	for i := 0; i < len(p.Objectives); i++ {
+		clause := p.written[i].clause
+		if clause == "" {
+			objectives = append(objectives, printObjective(p.Objectives[i], p.written[i].slo))
+			continue
+		}
+		first := i
+		for i+1 < len(p.Objectives) && p.written[i+1].clause == clause {
+			i++
+		}
+		objectives = append(objectives, p.printClause(clause, p.Objectives[first:i+1]))
 	}
 	w := p.Window
 	cohorts := []any{
@@ -176,6 +185,8 @@ func autoTolerance(o analysis.Objective) string {
 	switch {
 	case o.Target > 0 && o.Signal.Shape == analysis.ShapeLevel:
 		return "{budget: 25%}"
+	case o.Signal.Logs != nil:
+		return "{ratio: 1.25}"
 	case o.Target == 0:
 		return "{ratio: 1.05}"
 	case o.Margin != nil && o.Margin.Budget == 0:
@@ -190,6 +201,8 @@ func autoMargin(o analysis.Objective) string {
 		return "{budget: 50%}"
 	case o.Signal.Shape != analysis.ShapeRatio:
 		return "{ratio: 1.2}"
+	case o.Signal.Logs != nil:
+		return "{ratio: 1.5}"
 	case o.Target == 0:
 		return "{ratio: 1.25}"
 	}

@@ -14,7 +14,7 @@ import (
 
 // What is printed of no file at all is the file that says nothing.
 func TestPrintDefaults(t *testing.T) {
-	text, err := Defaults().Print(nil)
+	text, err := Defaults().Print(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ sources:
 	text, err := c.Print(map[string]any{
 		"prom-main":  map[string]any{"url": "http://hunter2:9090", "http": map[string]Secret{"bearer": "hunter3"}},
 		"prom-clear": map[string]any{"url": "http://prom:9090", "http": map[string]Secret{"bearer": "hunter4"}},
-	})
+	}, nil)
 	if err != nil || strings.Contains(string(text), "hunter") {
 		t.Errorf("%v\n%s", err, text)
 	}

@@ -95,8 +95,17 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("<secret>"), nil }
 
 // Topics are the topics that the process reads from and writes its dead letters to.
 type Topics struct {
-	Deployments string `yaml:"deployments"`
-	DeadLetters string `yaml:"deadLetters"`
+	Deployments string     `yaml:"deployments"`
+	DeadLetters string     `yaml:"deadLetters"`
+	OTLP        OTLPTopics `yaml:"otlp"`
+}
+
+// OTLPTopics hold OTLP export requests, as the OpenTelemetry Collector's kafka exporter
+// writes them. Those that are not named are not read.
+type OTLPTopics struct {
+	Spans   string `yaml:"spans"`
+	Logs    string `yaml:"logs"`
+	Metrics string `yaml:"metrics"`
 }
 
 // Store is where the state is kept.
@@ -111,22 +120,6 @@ type Store struct {
 }
 
 const maxReserveMiB = 64 << 10
-
-// A Sink is where verdicts are delivered, besides being served over HTTP.
-type Sink struct {
-	Type  SinkType `yaml:"type" need:"true"`
-	Topic string   `yaml:"topic" need:"true"` // of a kafka sink
-}
-
-// SinkType is the way in which a sink delivers.
-type SinkType string
-
-// SinkKafka writes verdicts to a topic.
-const SinkKafka SinkType = "kafka"
-
-func (SinkType) legal() (now, later []string) {
-	return []string{string(SinkKafka)}, []string{"archive", "webhook", "loki", "attest"}
-}
 
 // BuiltIn is the plan of releases that no policy matches.
 type BuiltIn struct {
@@ -238,9 +231,7 @@ func (c *Config) check(d *document) {
 	if c.Store.ReserveMiB < 0 || c.Store.ReserveMiB > maxReserveMiB {
 		d.fail("store.reserveMiB", "%d is not from 0 to %d", c.Store.ReserveMiB, maxReserveMiB)
 	}
-	if _, known := c.Sources[c.BuiltIn.Source]; !known {
-		d.fail("builtIn.source", "no source is called %q%s", c.BuiltIn.Source, legalList(c.BuiltIn.Source, c.Sources.all()))
-	}
+	c.Sources.find(d, "builtIn.source", c.BuiltIn.Source, Metrics)
 }
 
 func (c *Config) checkKafka(d *document) {
@@ -274,8 +265,17 @@ func (c *Config) checkKafka(d *document) {
 	}
 	check("kafka.topics.deployments", k.Topics.Deployments)
 	check("kafka.topics.deadLetters", k.Topics.DeadLetters)
+	for _, t := range []struct{ path, topic string }{
+		{"kafka.topics.otlp.spans", k.Topics.OTLP.Spans}, {"kafka.topics.otlp.logs", k.Topics.OTLP.Logs}, {"kafka.topics.otlp.metrics", k.Topics.OTLP.Metrics},
+	} {
+		if t.topic != "" {
+			check(t.path, t.topic)
+		}
+	}
 	for i, sink := range c.Sinks {
-		check(join(at("sinks", i), "topic"), sink.Topic)
+		if sink.Type == SinkKafka {
+			check(join(at("sinks", i), "topic"), sink.Topic)
+		}
 	}
 	if k.Group == "" {
 		d.fail("kafka.group", "must not be empty")

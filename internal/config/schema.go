@@ -19,19 +19,23 @@ type schemed interface {
 // reads and what the schema describes come from the same types and tags, so that
 // neither can know a key that the other does not.
 type grammar struct {
-	// sources are the types of the adapters' options.
+	// sources and sinks are the types of the adapters' options.
 	sources map[SourceKind]reflect.Type
+	sinks   map[SinkType]reflect.Type
 }
 
 // Schema returns the JSON Schema of the process file ("process"), of the objects of
 // policy files ("policies"), or of both, told apart by whether there is a kind ("").
-// Options has a value of the type that each adapter decodes its block into. A schema
-// knows shapes only: what [Load] and [Config.LoadPolicies] say about references,
+// Sources and sinks have a value of the type that each adapter decodes its block into. A
+// schema knows shapes only: what [Load] and [Config.LoadPolicies] say about references,
 // queries and bounds, it cannot say.
-func Schema(which string, options map[SourceKind]any) map[string]any {
-	g := &grammar{sources: map[SourceKind]reflect.Type{}}
-	for kind, o := range options {
+func Schema(which string, sources map[SourceKind]any, sinks map[SinkType]any) map[string]any {
+	g := &grammar{sources: map[SourceKind]reflect.Type{}, sinks: map[SinkType]reflect.Type{SinkKafka: reflect.TypeFor[kafkaSink]()}}
+	for kind, o := range sources {
 		g.sources[kind] = reflect.TypeOf(o)
+	}
+	for kind, o := range sinks {
+		g.sinks[kind] = reflect.TypeOf(o)
 	}
 	process, policies := g.of(reflect.TypeFor[Config]()), g.objects()
 	out := policies
@@ -217,18 +221,28 @@ func (*whereValue) schema(*grammar) schema {
 
 // A source is the keys of its adapter and its type.
 func (*Source) schema(g *grammar) schema {
-	now, _ := SourceKind("").legal()
+	return byType(g, g.sources, legalWords(SourceKind("")), schema{})
+}
+
+// A sink is the keys of its adapter and its type.
+func (*Sink) schema(g *grammar) schema {
+	return byType(g, g.sinks, legalWords(SinkType("")), schema{"topic": schema{}})
+}
+
+// byType is the schema of blocks whose type says which keys there are.
+func byType[T ~string](g *grammar, types map[T]reflect.Type, words []string, properties schema) schema {
 	var rules []schema
-	for _, kind := range now {
-		options, known := g.sources[SourceKind(kind)]
+	for _, word := range words {
+		options, known := types[T(word)]
 		if !known {
 			continue
 		}
 		then := g.of(options)
-		then["properties"].(schema)["type"] = schema{"const": kind}
-		rules = append(rules, schema{"if": schema{"required": []string{"type"}, "properties": schema{"type": schema{"const": kind}}}, "then": then})
+		then["properties"].(schema)["type"] = schema{"const": word}
+		rules = append(rules, schema{"if": schema{"required": []string{"type"}, "properties": schema{"type": schema{"const": word}}}, "then": then})
 	}
-	return schema{"type": "object", "required": []string{"type"}, "properties": schema{"type": schema{"enum": anyOf(now)}}, "allOf": rules}
+	properties["type"] = schema{"enum": anyOf(words)}
+	return schema{"type": "object", "required": []string{"type"}, "properties": properties, "allOf": rules}
 }
 
 // A metricSource has a spec in the words of its source.

@@ -19,12 +19,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// lokiOptions stand for those of the adapter.
+type lokiOptions struct {
+	URL    string `yaml:"url" need:"true"`
+	Tenant string `yaml:"tenant"`
+}
+
 // schemaOf is a schema as others read it: after it has been JSON.
 func schemaOf(t testing.TB, which string) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(Schema(which, map[SourceKind]any{KindPrometheus: promOptions{}, KindOTLP: struct {
 		MaxSeries int `yaml:"maxSeries"`
-	}{}}))
+	}{}}, map[SinkType]any{SinkLoki: lokiOptions{}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +204,7 @@ func timesAreTexts(n *yaml.Node) {
 // of value each has.
 var ofShape = regexp.MustCompile(`unknown key|unknown value|unknown kind|, must be (a |true|an object)|is no (duration|OpenSLO duration|percent|quantile|number and no size)|which is no bound|is empty$|` +
 	`(apiVersion|kind|spec|name|type|role|service|match|objectives|query|metric|field|metricSource|password|topic|budgetingMethod|matchers|canary\.matchers): is required|` +
-	`(logs|traces|rawQuery|gates|timeSliceTarget|timeSliceWindow|indicatorRef|compositeWeight): is not known to this version|` +
+	`(rawQuery|gates|timeSliceTarget|timeSliceWindow|indicatorRef|compositeWeight): is not known to this version|` +
 	`"[A-Za-z0-9./-]+" is not known to this version \(legal`)
 
 // seenEarlier are files whose first mistake keeps the decoder from the options of an

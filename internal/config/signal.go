@@ -90,6 +90,8 @@ func (o validationObject) signals(d *document, s *set) map[string]named {
 			d.fail(where, "a signal is called %q already", own.Name)
 		case catalogued:
 			d.fail(where, "%q is a built-in signal (docs/signals.md): choose another name", own.Name)
+		case ofClause(own.Name):
+			d.fail(where, "%q is what an objective about logs or traces is called: choose another name", own.Name)
 		case !used[own.Name]:
 			d.fail(where, "no objective names the signal %q", own.Name)
 		}

@@ -11,11 +11,37 @@ type SourceKind string
 
 const (
 	KindPrometheus SourceKind = "prometheus" // and what speaks its API: Mimir, Thanos, VictoriaMetrics
-	KindOTLP       SourceKind = "otlp"       // what is pushed to the listeners of this process
+	KindOTLP       SourceKind = "otlp"       // what is pushed to the listeners of this process: metrics, logs, spans
+	KindLoki       SourceKind = "loki"       // logs
+	KindTempo      SourceKind = "tempo"      // whole traces that show what a finding says
+	KindJaeger     SourceKind = "jaeger"     // the same
 )
 
 func (SourceKind) legal() (now, later []string) {
-	return []string{string(KindPrometheus), string(KindOTLP)}, []string{"loki", "tempo", "jaeger", "replay"}
+	return []string{string(KindPrometheus), string(KindOTLP), string(KindLoki), string(KindTempo), string(KindJaeger)}, []string{"replay"}
+}
+
+// About is what a source can be asked about.
+type About string
+
+const (
+	Metrics About = "metrics"
+	Logs    About = "logs"
+	Spans   About = "spans" // their rates and structure; single traces are looked at and never counted
+)
+
+// Answers reports whether sources of the kind answer questions that are judged by. Those
+// of Tempo and Jaeger answer none: they show single traces.
+func (k SourceKind) Answers(a About) bool {
+	switch k {
+	case KindOTLP:
+		return true
+	case KindPrometheus:
+		return a == Metrics
+	case KindLoki:
+		return a == Logs
+	}
+	return false
 }
 
 // OTLPSource is the name of the one source that is always there: what is pushed.
@@ -27,53 +53,13 @@ type Source struct {
 	Name string
 	Kind SourceKind
 
-	doc   *document
-	path  string
-	block *yaml.Node // without the key "type"; nil: nothing was written
-}
-
-// Written is where the source stands; of one that stands nowhere, empty.
-func (s Source) Written() Place {
-	if s.doc == nil {
-		return Place{}
-	}
-	return s.doc.whereIs(s.path)
-}
-
-// Decode reads the options of the source into the struct that into points to, as
-// strictly as everything else: an unknown key or a value of a wrong type is a
-// fault with its position. What the file does not say stays as it was in the
-// struct. The struct names its keys by yaml tags; strings, numbers, truth values,
-// time.Duration, lists, maps, structs (inline too) and types that decode
-// themselves from YAML or text are understood.
-func (s Source) Decode(into any) error {
-	if s.block == nil {
-		return nil
-	}
-	d := &document{file: s.doc.file, root: s.block, places: map[string]*yaml.Node{s.path: s.doc.place(s.path)}, written: s.doc.written}
-	d.decode(s.block, s.path, into)
-	return d.faults.err()
-}
-
-// Fault returns what an adapter says against the options of a source as a fault in
-// its place; nil if it says nothing.
-func (s Source) Fault(err error) error {
-	if err == nil || s.doc == nil {
-		return err
-	}
-	return Faults{s.Written().Fault("%v", err)}
+	options
 }
 
 // decodeNode implements selfDecoder: the type is read, the rest is kept.
 func (s *Source) decodeNode(d *document, n *yaml.Node, path string) {
-	*s = Source{doc: d, path: path, block: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}}
-	for _, e := range d.entries(n, path) {
-		if e.name == "type" {
-			d.decode(e.value, e.path, &s.Kind)
-			continue
-		}
-		s.block.Content = append(s.block.Content, e.key, e.value)
-	}
+	*s = Source{}
+	s.options = readOptions(d, n, path, &s.Kind)
 }
 
 // Sources are the configured sources by name.
@@ -81,9 +67,20 @@ type Sources map[string]Source
 
 // Names returns the names of the sources of a kind, sorted.
 func (s Sources) Names(kind SourceKind) []string {
-	var names []string
+	return s.where(func(source Source) bool { return source.Kind == kind })
+}
+
+// About returns the names of the sources that can be asked about something, sorted.
+func (s Sources) About(a About) []string {
+	return s.where(func(source Source) bool { return source.Kind.Answers(a) })
+}
+
+func (s Sources) all() []string { return s.where(func(Source) bool { return true }) }
+
+func (s Sources) where(holds func(Source) bool) []string {
+	names := []string{}
 	for name, source := range s {
-		if source.Kind == kind {
+		if holds(source) {
 			names = append(names, name)
 		}
 	}
@@ -91,13 +88,25 @@ func (s Sources) Names(kind SourceKind) []string {
 	return names
 }
 
-func (s Sources) all() []string {
-	names := make([]string, 0, len(s))
-	for name := range s {
-		names = append(names, name)
+// find returns the source of a name that stands at path, if it can be asked about
+// something; else it says so.
+func (s Sources) find(d *document, path, name string, a About) (Source, bool) {
+	source, known := s[name]
+	switch {
+	case !known:
+		d.fail(path, "no source is called %q%s", name, legalList(name, s.About(a)))
+	case source.Kind == "": // its own fault
+		return source, false
+	case !source.Kind.Answers(a):
+		what := ""
+		if source.Kind == KindTempo || source.Kind == KindJaeger {
+			what = ", which shows single traces and counts nothing"
+		}
+		d.fail(path, "source %q is of type %s%s: it answers no question about %s%s", name, source.Kind, what, a, legalList("", s.About(a)))
+	default:
+		return source, true
 	}
-	sort.Strings(names)
-	return names
+	return Source{}, false
 }
 
 // name gives every source its own name, and sees that there is one receiver of
@@ -107,11 +116,10 @@ func (s Sources) name(d *document) {
 		path := join("sources", name)
 		switch {
 		case source.Kind == "":
-			now, _ := source.Kind.legal()
-			d.fail(join(path, "type"), "is required%s", legalList("", now))
+			d.fail(join(path, "type"), "is required%s", legalList("", legalWords(source.Kind)))
 		case source.Kind == KindOTLP && name != OTLPSource:
 			d.fail(join(path, "type"), "the source of type otlp is what is pushed to this process; there is one, and its name is otlp")
-		case source.Kind == KindPrometheus && name == OTLPSource:
+		case source.Kind != KindOTLP && name == OTLPSource:
 			d.fail(join(path, "type"), "the name otlp belongs to the source of type otlp")
 		case !objectName.MatchString(name):
 			d.fail(path, "%s", badName(name))

@@ -20,6 +20,12 @@ func legalList(word string, legal []string) string {
 	return s
 }
 
+// legalWords are the words that this version knows.
+func legalWords(e enum) []string {
+	now, _ := e.legal()
+	return now
+}
+
 // nearest returns the word of the list that differs from the given one in
 // upper and lower case only, or in a third of its letters at most; empty if
 // there is none.

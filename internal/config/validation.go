@@ -124,7 +124,7 @@ func readValidation(d *document, s *set) policy {
 	out.Window = o.Spec.Window.read(d)
 	o.Spec.Decision.check(d)
 	out.Costs = o.Spec.Costs.read(d)
-	out.Objectives, out.written = o.objectives(d, s)
+	o.objectives(d, s, &out)
 	return out
 }
 

@@ -30,7 +30,8 @@ type Written struct {
 	Objective Place // in its ReleaseValidation
 	Event     Place // the bad or the good counter; of a built-in signal, its name; of a histogram or gauge, that
 	Total     Place
-	slo       bool // it names an SLO
+	slo       bool   // it names an SLO
+	clause    string // logs or traces: it is a part of such an objective
 }
 
 // Written returns where an objective of a policy stands. Of the built-in plan,

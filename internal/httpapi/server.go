@@ -16,6 +16,7 @@ import (
 	"github.com/release-assay/assay/internal/intake"
 	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/verdicts"
+	"github.com/release-assay/assay/verdicts/report"
 )
 
 // Config is what the interface needs from the rest of the program.
@@ -38,6 +39,9 @@ type Config struct {
 	// Blocked returns what keeps everything waiting, as every pending verdict then
 	// says; an empty code: nothing. It may be nil.
 	Blocked func() (analysis.Code, string)
+	// Links makes the addresses under which what logs and traces show can be looked at.
+	// It may be nil.
+	Links func(*analysis.Plan, verdicts.Verdict) []report.Link
 	// Pushed are the sources whose telemetry is pushed to this server, by name.
 	Pushed map[string]Pushed
 	// Metrics serves Prometheus' text format.
@@ -139,6 +143,7 @@ type summary struct {
 	Deployment analysis.Deployment   `json:"deployment"`
 	Verdict    json.RawMessage       `json:"verdict"`
 	Plan       json.RawMessage       `json:"plan,omitempty"`
+	Links      []report.Link         `json:"links,omitempty"` // of a single validation
 }
 
 func summaryOf(v store.Validation) summary {
@@ -181,9 +186,24 @@ func (s *server) validation(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return page{}, err
 		}
-		body, err := json.Marshal(summaryOf(v))
+		out := summaryOf(v)
+		out.Links = s.links(v)
+		body, err := json.Marshal(out)
 		return page{body: append(body, '\n'), contentType: "application/json", validation: string(v.ID), final: v.Phase == store.PhaseFinal}, err
 	})
+}
+
+// links are those of what a verdict lists. What cannot be read has none.
+func (s *server) links(v store.Validation) []report.Link {
+	var verdict verdicts.Verdict
+	if s.Links == nil || json.Unmarshal(v.Latest, &verdict) != nil {
+		return nil
+	}
+	plan := &analysis.Plan{}
+	if json.Unmarshal(v.Plan, plan) != nil {
+		plan = nil
+	}
+	return s.Links(plan, verdict)
 }
 
 // find returns the validation that an id names: a validation id, or a deployment

@@ -92,6 +92,7 @@ type assayData struct {
 	MaxDuration  string            `json:"maxDuration"`
 	PolicyRef    string            `json:"policyRef"`
 	ChangeID     string            `json:"changeId"`
+	ExpectLines  []string          `json:"expectLines"`
 	CallbackURL  string            `json:"callbackUrl"`
 	Labels       map[string]string `json:"labels"`
 }
@@ -157,7 +158,7 @@ func findSlip(custom jsontext.Value, at string) *Rejection {
 	}
 	at += ".assay"
 	if name, meant := misspelt(outer.Assay, "deploymentId", "namespace", "mode", "strategy", "phase", "step", "canary", "baseline",
-		"startedAt", "warmup", "maxDuration", "policyRef", "changeId", "callbackUrl", "labels"); name != "" {
+		"startedAt", "warmup", "maxDuration", "policyRef", "changeId", "expectLines", "callbackUrl", "labels"); name != "" {
 		return refuse(at, name, meant)
 	}
 	var objects map[string]jsontext.Value

@@ -78,7 +78,7 @@ func event(assay string) string {
 const full = `{"deploymentId":"d-7","namespace":"shop","mode":"shadow","strategy":"canary","phase":"started",
 	"step":{"index":1,"total":4,"weight":0.05,"colour":"red"},
 	"canary":{"version":"1.5.0+b7","selector":{"service.version":"1.5.0"}},"baseline":{"version":"1.4.2","selector":{"service.version":"1.4.2"}},
-	"startedAt":"2026-11-23T09:59:00+01:00","warmup":"3m","maxDuration":"1h","policyRef":"p","changeId":"CHG-1",
+	"startedAt":"2026-11-23T09:59:00+01:00","warmup":"3m","maxDuration":"1h","policyRef":"p","changeId":"CHG-1","expectLines":["cart migrated"],
 	"callbackUrl":"https://ci.example/cb?x=1","labels":{"team":"pay","app.kubernetes.io/name":"checkout"},"futureField":{"a":[1]}}`
 
 func TestDecodeReadsEveryField(t *testing.T) {
@@ -90,7 +90,7 @@ func TestDecodeReadsEveryField(t *testing.T) {
 		Step:      &analysis.Step{Index: 1, Total: 4, Weight: 0.05, At: time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.UTC)},
 		StartedAt: time.Date(2026, 11, 23, 8, 59, 0, 0, time.UTC),
 		Canary:    map[string]string{"service.version": "1.5.0"}, Baseline: map[string]string{"service.version": "1.4.2"},
-		Warmup: analysis.Duration(3 * time.Minute), MaxDuration: analysis.Duration(time.Hour), PolicyRef: "p", ChangeID: "CHG-1",
+		Warmup: analysis.Duration(3 * time.Minute), MaxDuration: analysis.Duration(time.Hour), PolicyRef: "p", ChangeID: "CHG-1", ExpectLines: []string{"cart migrated"},
 		CallbackURL: "https://ci.example/cb?x=1", Labels: map[string]string{"team": "pay", "app.kubernetes.io/name": "checkout"},
 	}
 	d, rejection := Decode(binary(event(full)), DefaultLimits())

@@ -62,6 +62,7 @@ type outgoingAssay struct {
 	MaxDuration  string            `json:"maxDuration,omitzero"`
 	PolicyRef    string            `json:"policyRef,omitzero"`
 	ChangeID     string            `json:"changeId,omitzero"`
+	ExpectLines  []string          `json:"expectLines,omitempty"`
 	CallbackURL  string            `json:"callbackUrl,omitzero"`
 	Labels       map[string]string `json:"labels,omitempty"`
 }
@@ -110,7 +111,7 @@ func Encode(e analysis.Event) (Message, error) {
 		DeploymentID: string(e.DeploymentID), Namespace: e.Release.Namespace, Mode: string(e.Mode), Strategy: e.Strategy, Phase: string(e.Phase),
 		Canary:    outgoingArm{e.Release.Version, e.Canary},
 		Baseline:  outgoingArm{e.Release.PreviousVersion, e.Baseline},
-		PolicyRef: e.PolicyRef, ChangeID: e.ChangeID, CallbackURL: e.CallbackURL, Labels: e.Labels,
+		PolicyRef: e.PolicyRef, ChangeID: e.ChangeID, ExpectLines: e.ExpectLines, CallbackURL: e.CallbackURL, Labels: e.Labels,
 	}
 	if s := e.Step; s != nil {
 		a.Step = &outgoingStep{s.Index, s.Total, s.Weight}

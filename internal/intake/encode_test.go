@@ -17,6 +17,12 @@ func TestEncodeAndDecode(t *testing.T) {
 	name := rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,20}`)
 	version := rapid.StringMatching(`[0-9][A-Za-z0-9._+:@~-]{0,20}`)
 	text := rapid.StringMatching(`[ -~äß✓]{0,30}`)
+	lines := rapid.Map(rapid.SliceOfN(rapid.StringMatching(`[!-~äß✓][ -~äß✓]{0,30}`), 0, 3), func(texts []string) []string {
+		if len(texts) == 0 {
+			return nil
+		}
+		return texts
+	})
 	labels := rapid.MapOfN(name, text, 0, 5).Filter(func(m map[string]string) bool { // names that differ only in case are refused
 		lower := map[string]bool{}
 		for k := range m {
@@ -44,7 +50,7 @@ func TestEncodeAndDecode(t *testing.T) {
 			Strategy:  rapid.SampledFrom([]string{"", "canary", "rolling"}).Draw(t, "strategy"),
 			StartedAt: instants.Draw(t, "started"), Canary: some(labels.Draw(t, "canary")), Baseline: some(labels.Draw(t, "baseline")),
 			Warmup: analysis.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "warmup")), MaxDuration: analysis.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "max")),
-			PolicyRef: text.Draw(t, "policy"), ChangeID: text.Draw(t, "change"), Labels: some(labels.Draw(t, "labels")),
+			PolicyRef: text.Draw(t, "policy"), ChangeID: text.Draw(t, "change"), Labels: some(labels.Draw(t, "labels")), ExpectLines: lines.Draw(t, "lines"),
 			CallbackURL: rapid.SampledFrom([]string{"", "https://ci.example/x?y=%20z"}).Draw(t, "callback"),
 		}
 		if want.Phase == analysis.PhaseStep || rapid.Bool().Draw(t, "has step") {

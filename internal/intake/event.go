@@ -19,7 +19,7 @@ func deploymentEvent(kind string, c cdEvent, from envelope, l Limits) (analysis.
 		Source: c.Context.Source, ID: c.Context.ID, Type: c.Context.Type, ChainID: c.Context.ChainID,
 		Mode: analysis.Mode(r.custom.Mode), Strategy: r.custom.Strategy, DeploymentID: analysis.DeploymentID(r.custom.DeploymentID),
 		Canary: r.custom.Canary.Selector, Baseline: r.custom.Baseline.Selector,
-		PolicyRef: r.custom.PolicyRef, ChangeID: r.custom.ChangeID, CallbackURL: r.custom.CallbackURL, Labels: r.custom.Labels,
+		PolicyRef: r.custom.PolicyRef, ChangeID: r.custom.ChangeID, ExpectLines: r.custom.ExpectLines, CallbackURL: r.custom.CallbackURL, Labels: r.custom.Labels,
 	}
 	r.readPlace()
 	r.readVersions()
@@ -174,6 +174,7 @@ func (r *reading) readJudging() {
 	r.check(customPath+"maxDuration", err)
 	r.text(customPath+"policyRef", custom.PolicyRef, maxID)
 	r.text(customPath+"changeId", custom.ChangeID, maxID)
+	r.check(customPath+"expectLines", checkLines(custom.ExpectLines))
 	if custom.CallbackURL != "" {
 		r.check(customPath+"callbackUrl", checkCallback(custom.CallbackURL))
 	}

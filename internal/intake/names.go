@@ -78,6 +78,29 @@ func checkText(s string, limit int) error {
 	return nil
 }
 
+// The bounds of the log lines that a deployment declares as expected.
+const (
+	maxLines = 32
+	maxLine  = 256 // bytes of each text
+)
+
+// checkLines checks texts of log lines. A blank one would be in every line, and excuse
+// them all.
+func checkLines(lines []string) error {
+	if len(lines) > maxLines {
+		return fmt.Errorf("%d entries, at most %d are allowed", len(lines), maxLines)
+	}
+	for i, line := range lines {
+		if err := checkText(line, maxLine); err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+		if strings.TrimSpace(line) == "" {
+			return fmt.Errorf("entry %d: blank", i)
+		}
+	}
+	return nil
+}
+
 // checkLabels checks labels, or the matchers of a selector.
 func checkLabels(m map[string]string, l Limits) (key string, err error) {
 	if len(m) > l.MaxLabels {

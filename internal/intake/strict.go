@@ -27,7 +27,7 @@ var vocabulary = func() map[string]string {
 	m := map[string]string{}
 	for _, name := range []string{
 		"assay", "deploymentId", "namespace", "mode", "strategy", "phase", "step", "index", "total", "weight", "canary", "baseline",
-		"version", "selector", "startedAt", "warmup", "maxDuration", "policyRef", "changeId", "callbackUrl", "labels",
+		"version", "selector", "startedAt", "warmup", "maxDuration", "policyRef", "changeId", "expectLines", "callbackUrl", "labels",
 	} {
 		m[strings.ToLower(name)] = name
 	}

@@ -8,13 +8,17 @@
 //
 // The story of a page:
 //
-//  1. page.go lays out: labels, wrapped text, never wider than [Width]. Every
+//  1. page.go lays out: labels, wrapped text, never wider than [Width] but for links,
+//     which must not be broken. Every
 //     word that somebody else wrote (names, reasons, warnings) goes through
 //     verdicts.Plain first, so that no terminal acts on it.
 //  2. explain.go writes the page from top to bottom, the answer first.
 //  3. objective.go writes one objective; ruler.go draws its interval and its
 //     limits on one scale.
-//  4. words.go puts figures into words.
+//  4. differences.go writes what logs and traces show to differ, with examples and
+//     traces, and what of them was not read; links.go makes the addresses under which
+//     it can be looked at in the sources.
+//  5. words.go puts figures into words.
 //
 // There is no probability on the page: evidence is given as what it is, how many
 // times harder the data are to explain by the opposite.

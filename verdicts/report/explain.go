@@ -16,6 +16,7 @@ import (
 type Explanation struct {
 	Verdict verdicts.Verdict
 	Plan    *analysis.Plan // nil: the page says less about margins and bars
+	Links   []Link         // of what logs and traces show; those who know the sources make them
 	Colour  bool           // for a terminal
 }
 
@@ -27,6 +28,7 @@ func Explain(w io.Writer, e Explanation) error {
 	p.times(v)
 	p.objectives(v, b)
 	p.falseAlarms(v)
+	p.differences(e)
 	p.checks(v)
 	p.coverage(v)
 	p.gates(v)
@@ -135,6 +137,9 @@ func (p *page) times(v verdicts.Verdict) {
 	if !v.Final || v.Verdict == verdicts.Hold {
 		p.field("still needed", stillNeeded(v))
 	}
+	if v.IssuedAt != nil && v.Final {
+		p.field("judged", instant(*v.IssuedAt, *v.StartedAt)+" ("+span(v.IssuedAt.Sub(*v.StartedAt))+" after the start)")
+	}
 	if v.NotAfter != nil && v.Final {
 		p.field("good until", instant(*v.NotAfter, *v.StartedAt)+"; do not act on it later")
 	}
@@ -166,7 +171,9 @@ func (p *page) objectives(v verdicts.Verdict, b bars) {
 	}
 	p.line("  * the canary with its interval; | like the baseline; t harm begins; m no longer safe")
 	for _, f := range order(v.Findings) {
-		p.objective(f, b)
+		if !listed(f) {
+			p.objective(f, b)
+		}
 	}
 	if least, ok := weakest(v.Findings); ok && v.Verdict == verdicts.Promote {
 		p.blank()

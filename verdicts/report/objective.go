@@ -30,6 +30,12 @@ func order(findings []analysis.Finding) []analysis.Finding {
 	return sorted
 }
 
+// listed reports whether a finding has nothing to say but what is listed by itself.
+func listed(f analysis.Finding) bool {
+	method, _, _ := strings.Cut(f.Method, "/")
+	return method == string(analysis.ShapeTemplates) || method == string(analysis.ShapeTopology)
+}
+
 // objective writes one finding.
 func (p *page) objective(f analysis.Finding, bars bars) {
 	state, colour := "UNDECIDED", yellow

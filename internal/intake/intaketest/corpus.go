@@ -57,6 +57,7 @@ func good() []node {
 			{name: "canary", of: []node{text("version", "1.5.0"), {name: "selector", of: []node{text("pod", "1.5.0")}}}},
 			{name: "baseline", of: []node{text("version", "1.4.9"), {name: "selector", of: []node{text("pod", "1.4.9")}}}},
 			text("startedAt", "2026-11-23T09:59:00Z"), text("warmup", "3m"), text("maxDuration", "1h"), text("policyRef", "p"), text("changeId", "CHG-1"),
+			{name: "expectLines", leaf: `["cart migrated"]`},
 			text("callbackUrl", "https://ci.example/cb"),
 			{name: "labels", of: []node{text("team", "pay")}},
 		}}}},

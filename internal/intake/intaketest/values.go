@@ -34,6 +34,10 @@ var values = []struct {
 		`{}`, `{"weight":25}`, `{"weight":1.01}`, `{"weight":-0.1}`, `{"weight":"25%"}`, `{"weight":null}`, `{"weight":0.1,"index":-1}`,
 		`{"weight":0.1,"index":5,"total":4}`, `{"weight":0.1,"total":1001}`, `{"weight":0.1,"index":0.5}`, `{"weight":0.1,"index":"1"}`, `{"weight":[0.1]}`,
 	}},
+	{"customData.assay.expectLines", intake.Schema, []string{
+		`"cart migrated"`, `{}`, `[""]`, `["cart migrated"," "]`, `[1]`, `[["x"]]`, `["a\nb"]`, `["` + strings.Repeat("l", 257) + `"]`,
+		`["x"` + strings.Repeat(`,"x"`, 32) + `]`,
+	}},
 	{"customData.assay.warmup", intake.Schema, []string{`"3 minutes"`, `"-1m"`, `"9999h"`, `"1e3s"`, `"m"`}},
 	{"customData.assay.maxDuration", intake.Schema, []string{`"forever"`, `"-1h"`, `"721h"`}},
 	{"customData.assay.callbackUrl", intake.Schema, []string{
