@@ -16,10 +16,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/config"
@@ -39,24 +35,27 @@ var demoStart = time.Date(2026, 1, 12, 10, 0, 0, 0, time.UTC)
 func newDemo(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "See Assay judge four releases of a simulated shop; nothing else needed",
+		Short: "See Assay judge nine releases of a simulated shop; nothing else needed",
 		Long: `Demo starts everything inside one process: an embedded Kafka broker, the OTLP receiver,
 the store and the line. A simulated shop pushes three hours of history and then deploys
-a new version in four worlds side by side, unpaced: a healthy release, an error
-regression, a bad day of the environment, and a telemetry outage. A fifth, a canary that is
-slow but fails nothing, is played on request. The bundles are kept.`,
+a new version in nine worlds side by side, unpaced: a healthy release, an error
+regression, a bad day of the environment, and a telemetry outage; then defects that metrics
+do not show, but log lines, traces, or only a neighbour that fails on the canary's calls;
+and healthy releases that word a line of INFO or of ERROR otherwise. A tenth, a canary that
+is slow but fails nothing, is played on request. The bundles are kept.`,
 		Example: "  assay demo\n  assay demo --scenario error-regression --seed 7\n  assay demo --json | jq '.scenarios[].verdict'",
 		Args:    exactArgs(0, "no arguments"),
 	}
 	f := c.Flags()
-	name := f.String("scenario", "", "play only this scenario: healthy, error-regression, environment, telemetry-outage, slow")
-	complete(c, "scenario", "healthy", "error-regression", "environment", "telemetry-outage", "slow")
+	names := lab.Names()
+	name := f.String("scenario", "", "play only this scenario: "+strings.Join(names, ", "))
+	complete(c, "scenario", names...)
 	seed := f.Uint64("seed", 1, "seed of the simulated shop; the same seed gives the same output")
 	asJSON := f.Bool("json", false, "print one JSON object instead of the table")
 	dir := f.String("dir", "assay-demo", "directory that keeps the bundles")
 	quiet := f.BoolP("quiet", "q", false, "no progress")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		scenarios := lab.Scenarios()
+		scenarios := append(lab.Scenarios(), lab.Streams()...)
 		if *name != "" {
 			one, err := lab.Find(*name)
 			if err != nil {
@@ -113,7 +112,7 @@ type demo struct {
 	server *server
 	clock  atomic.Int64 // the lab's time in Unix nanoseconds
 	shops  []*lab.Shop
-	push   func(context.Context, pmetric.Metrics) error
+	push   func(context.Context, telemetry) error
 
 	explanations map[string]detail // by scenario, for the page that is shown
 }
@@ -190,40 +189,12 @@ func (d *demo) open(ctx context.Context, scenarios []lab.Scenario) error {
 	return nil
 }
 
-// connect sets up how telemetry is pushed.
-func (d *demo) connect(ctx context.Context) error {
-	if !d.overWire {
-		d.push = func(ctx context.Context, m pmetric.Metrics) error {
-			_, err := d.server.otlp.Consume(ctx, m)
-			return err
-		}
-		return nil
-	}
-	conn, err := grpc.NewClient(d.server.otlp.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { conn.Close() })
-	client := pmetricotlp.NewGRPCClient(conn)
-	d.push = func(ctx context.Context, m pmetric.Metrics) error {
-		_, err := client.Export(ctx, pmetricotlp.NewExportRequestFromMetrics(m))
-		return err
-	}
-	return nil
-}
-
 // step moves the lab's time on by one step and pushes what the shops export then.
 func (d *demo) step(ctx context.Context) error {
 	at := d.now().Add(lab.Step)
 	d.clock.Store(at.UnixNano())
-	m := pmetric.NewMetrics()
-	for _, shop := range d.shops {
-		shop.Export(m, at)
-	}
-	if m.ResourceMetrics().Len() == 0 {
-		return nil
-	}
-	if err := d.push(ctx, m); err != nil {
+	told := telemetryOf(d.shops, at)
+	if err := d.push(ctx, told); err != nil {
 		return fmt.Errorf("push telemetry of %s: %w", at.Format(time.TimeOnly), err)
 	}
 	return nil
@@ -321,7 +292,7 @@ func (d *demo) results(ctx context.Context, scenarios []lab.Scenario) ([]demoRes
 		d.explanations[s.Name] = detail{Verdict: &v, Plan: plan}
 		out = append(out, demoResult{
 			Name: s.Name, Expected: s.Expected, Verdict: v.Verdict.String(), ReasonCode: v.ReasonCode, Reason: v.Reason,
-			Seconds: v.AsOf.Sub(demoStart).Seconds(), Bundle: filepath.Join(d.server.runner.Bundles(), v.Bundle), title: s.Title, deployment: d.deployment(s),
+			Seconds: v.IssuedAt.Sub(demoStart).Seconds(), Bundle: filepath.Join(d.server.runner.Bundles(), v.Bundle), title: s.Title, deployment: d.deployment(s),
 		})
 	}
 	return out, nil
@@ -345,7 +316,7 @@ func (d *demo) verdict(ctx context.Context, id analysis.DeploymentID) (v verdict
 
 // show prints the table, the explanation of the rollback and what to do next.
 func (d *demo) show(s streams, results []demoResult) error {
-	fmt.Fprintf(s.out, "Four releases of a simulated shop, judged by Assay (seed %d). Times are the shop's own.\n\n", d.seed)
+	fmt.Fprintf(s.out, "Releases of a simulated shop, judged by Assay (seed %d). Times are the shop's own.\n\n", d.seed)
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tVERDICT\tEXPECTED\tAFTER\tWHY")
 	for _, r := range results {

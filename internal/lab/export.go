@@ -5,8 +5,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-
-	"github.com/release-assay/assay/analysis"
 )
 
 // Zone is the attribute of the zone in which a pod runs.
@@ -25,12 +23,7 @@ func (s *Shop) Export(metrics pmetric.Metrics, at time.Time) {
 	for _, svc := range s.services {
 		for _, p := range svc.pods {
 			resource := metrics.ResourceMetrics().AppendEmpty()
-			attributes := resource.Resource().Attributes()
-			attributes.PutStr(analysis.AttrService, svc.name)
-			attributes.PutStr(analysis.AttrVersion, p.version)
-			attributes.PutStr(analysis.AttrEnvironment, s.scenario.Environment())
-			attributes.PutStr(analysis.AttrPod, p.name)
-			attributes.PutStr(Zone, p.zone)
+			s.describe(p, resource.Resource().Attributes())
 			p.export(resource.ScopeMetrics().AppendEmpty(), at)
 		}
 	}

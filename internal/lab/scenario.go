@@ -42,6 +42,14 @@ type Scenario struct {
 	canarySlower float64       // durations of the canary's requests, against the baseline's; 0: the same
 	canaryLarger float64       // memory of the canary, against the baseline's; 0: the same
 	canaryLeak   float64       // what the canary adds to its memory a minute, as a share of the baseline's
+
+	// What spans and log lines alone show. The canary's answers, and so its metrics, stay
+	// as good as the baseline's.
+	canaryLines     float64 // share of the canary's requests that write a line of ERROR
+	canaryTimeouts  float64 // share of the canary's requests whose call of the cart times out once
+	neighbourErrors float64 // share of the canary's calls that the payment answers with an error
+	rewordedInfo    bool    // the canary words a line of INFO otherwise
+	rewordedError   bool    // the canary words its line of ERROR otherwise
 }
 
 // Environment is the deployment environment in which the scenario plays; each has
@@ -58,6 +66,18 @@ func Scenarios() []Scenario {
 			sharedFactor: 8, sharedFrom: 2 * time.Minute, sharedTo: 12 * time.Minute,
 		},
 		{Name: "telemetry-outage", Title: "a telemetry outage early in the run", Expected: []string{"hold"}, canaryFactor: 1, silentFrom: 2 * time.Minute},
+	}
+}
+
+// Streams returns the scenarios that only logs and traces tell from a healthy release,
+// or that might be mistaken for a harmful one by them.
+func Streams() []Scenario {
+	return []Scenario{
+		{Name: "logs-only", Title: "errors that only log lines show", Expected: []string{"rollback"}, canaryFactor: 1, canaryLines: 0.02},
+		{Name: "traces-only", Title: "calls that time out and are repeated", Expected: []string{"rollback"}, canaryFactor: 1, canaryTimeouts: 0.4},
+		{Name: "neighbour", Title: "a neighbour that fails on the canary's calls", Expected: []string{"rollback"}, canaryFactor: 1, neighbourErrors: 0.4},
+		{Name: "reworded-info", Title: "a healthy release that rewords a line", Expected: []string{"promote"}, canaryFactor: 1, rewordedInfo: true},
+		{Name: "reworded-error", Title: "a healthy release that rewords an error line", Expected: []string{"promote", "hold"}, canaryFactor: 1, rewordedError: true},
 	}
 }
 
@@ -79,14 +99,24 @@ func Leaking() Scenario {
 	return Scenario{Name: "leaking", Title: "a canary that leaks memory", Expected: []string{"rollback"}, canaryFactor: 1, canaryLeak: 0.02}
 }
 
+// named are the scenarios that can be asked for by name.
+func named() []Scenario { return append(append(Scenarios(), Streams()...), Slow()) }
+
+// Names returns the names that [Find] knows.
+func Names() []string {
+	var names []string
+	for _, s := range named() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // Find returns the scenario of the given name, or an error that lists the names.
 func Find(name string) (Scenario, error) {
-	var names []string
-	for _, s := range append(Scenarios(), Slow()) {
+	for _, s := range named() {
 		if s.Name == name {
 			return s, nil
 		}
-		names = append(names, s.Name)
 	}
-	return Scenario{}, fmt.Errorf("no scenario %q (legal: %s)", name, strings.Join(names, ", "))
+	return Scenario{}, fmt.Errorf("no scenario %q (legal: %s)", name, strings.Join(Names(), ", "))
 }

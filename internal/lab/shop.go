@@ -17,7 +17,9 @@ type Shop struct {
 	deployed time.Time
 	rng      *rand.Rand // of requests and errors
 	inside   *rand.Rand // of what happens inside the pods: durations, memory, processors
+	told     *rand.Rand // of what spans and log lines tell
 	services []*service
+	fronts   []*pod // of the frontend, which spans only tell of
 	burst    wander // of traffic, shared by all pods
 	haste    wander // of durations, shared by all pods
 }
@@ -29,14 +31,16 @@ func NewShop(s Scenario, seed uint64, deployed time.Time) *Shop {
 	h.Write([]byte(s.Name))
 	shop := &Shop{
 		scenario: s, deployed: deployed, rng: rand.New(rand.NewPCG(seed, h.Sum64())), inside: rand.New(rand.NewPCG(seed+1, h.Sum64())),
+		told:  rand.New(rand.NewPCG(seed+2, h.Sum64())),
 		burst: wander{sd: 0.10, memory: 0.9}, haste: wander{sd: 0.05, memory: 0.9},
 	}
 	begin := deployed.Add(-HistorySpan - time.Hour) // the pods ran before history begins
 	shop.services = []*service{
 		newService(Service, requestRate, BaselineVersion, baselinePods, begin),
-		newService("cart", 80, "2.3.1", 2, begin),
-		newService("payment", 40, "3.0.0", 2, begin),
+		newService(cart, 80, "2.3.1", 2, begin),
+		newService(payment, 40, "3.0.0", 2, begin),
 	}
+	shop.fronts = newService(frontend, requestRate, "5.0.2", frontPods, begin).pods
 	return shop
 }
 
@@ -55,6 +59,7 @@ type service struct {
 
 // pod is one instance with its cumulative counters.
 type pod struct {
+	service       string
 	name, version string
 	zone          string
 	started       time.Time
@@ -62,6 +67,8 @@ type pod struct {
 	share         float64 // of the service's traffic
 	noise         wander
 	ok, failed    float64
+
+	stepOK, stepFailed float64 // of the last step
 	resources
 }
 
@@ -69,7 +76,7 @@ func newService(name string, rate float64, version string, pods int, started tim
 	svc := &service{name: name, rate: rate}
 	for i := range pods {
 		svc.pods = append(svc.pods, &pod{
-			name: fmt.Sprintf("%s-%s-%d", name, version, i), version: version, zone: zoneOf(i), started: started,
+			service: name, name: fmt.Sprintf("%s-%s-%d", name, version, i), version: version, zone: zoneOf(i), started: started,
 			share: 1 / float64(pods), noise: wander{sd: 0.05, memory: 0.8},
 		})
 	}
@@ -86,7 +93,7 @@ func (s *service) deploy(at time.Time, pods int) {
 	}
 	for i := range pods {
 		s.pods = append(s.pods, &pod{
-			name: fmt.Sprintf("%s-%s-%d", s.name, CanaryVersion, i), version: CanaryVersion, zone: zoneOf(i), started: at, canary: true,
+			service: s.name, name: fmt.Sprintf("%s-%s-%d", s.name, CanaryVersion, i), version: CanaryVersion, zone: zoneOf(i), started: at, canary: true,
 			share: Weight / float64(pods), noise: wander{sd: 0.05, memory: 0.8},
 		})
 	}
@@ -106,8 +113,9 @@ func (s *Shop) play(end time.Time) {
 			requests := distuv.Poisson{Lambda: mean, Src: s.rng}.Rand()
 			failed := 0.0
 			if requests > 0 {
-				failed = distuv.Binomial{N: requests, P: s.errorRate(p, end), Src: s.rng}.Rand()
+				failed = distuv.Binomial{N: requests, P: s.errorRate(svc, p, end), Src: s.rng}.Rand()
 			}
+			p.stepOK, p.stepFailed = requests-failed, failed
 			p.failed += failed
 			p.ok += requests - failed
 			p.spend(s.inside, requests-failed, failed, s.durations(p, haste), s.footprint(p, end))
@@ -115,12 +123,15 @@ func (s *Shop) play(end time.Time) {
 	}
 }
 
-func (s *Shop) errorRate(p *pod, at time.Time) float64 {
+func (s *Shop) errorRate(svc *service, p *pod, at time.Time) float64 {
 	rate := errorRate
 	if p.canary {
 		rate *= s.scenario.canaryFactor
 	}
 	since := at.Sub(s.deployed)
+	if svc.name == payment && since > 0 {
+		rate += Weight * s.scenario.neighbourErrors // the calls of the canary
+	}
 	if s.scenario.sharedFactor > 0 && since > s.scenario.sharedFrom && since <= s.scenario.sharedTo {
 		rate *= s.scenario.sharedFactor
 	}
