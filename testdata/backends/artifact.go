@@ -24,7 +24,7 @@ type artifact struct {
 }
 
 // artifacts is the table of everything that Prepare makes ready.
-var artifacts = []func() (artifact, error){kafkaJars, prometheusPrograms}
+var artifacts = []func() (artifact, error){kafkaJars, prometheusPrograms, lokiProgram, jaegerProgram, collectorProgram}
 
 // Prepare builds or fetches whatever is not in the cache yet, with a line of progress for each artifact.
 func Prepare(progress io.Writer) error {
