@@ -13,6 +13,7 @@ import (
 type Section struct {
 	Title string
 	Text  string // what the cases are
+	Found string // what was found, where no verdict is asked for: printed for all that follows but the notes
 	Table Table
 	Rule  string // the naive rule, in words
 	Naive Table  // of the same cases
@@ -40,10 +41,14 @@ func Report(sections []Section) string {
 	fmt.Fprintf(&b, intro, analysis.DefaultAlphaRollback, analysis.DefaultAlphaPromote, Deadline)
 	for _, s := range sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.Title, s.Text)
-		s.Table.verdicts(&b)
-		fmt.Fprintf(&b, "\nBy kind of case; the naive rule is: %s\n\n", s.Rule)
-		s.groups(&b)
-		s.Table.wrong(&b)
+		if s.Found != "" {
+			b.WriteString(s.Found)
+		} else {
+			s.Table.verdicts(&b)
+			fmt.Fprintf(&b, "\nBy kind of case; the naive rule is: %s\n\n", s.Rule)
+			s.groups(&b)
+			s.Table.wrong(&b)
+		}
 		for _, n := range s.Notes {
 			fmt.Fprintf(&b, "\n%s\n", n)
 		}
