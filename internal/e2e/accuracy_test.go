@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,12 +56,23 @@ func TestAccuracy(t *testing.T) {
 	for _, s := range []*accuracy.RecordedSection{&shop, &pets} {
 		s.Judged(judgeRecorded(t, s.Cases))
 	}
-	report := accuracy.Report([]accuracy.Section{delag.Section, shop.Section, pets.Section})
+	lots, err := accuracy.TraceLots(filepath.Join(*accuracyData, "delag-trainticket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := judgeTraceLots(t, lots)
+	tickets := judgeTickets(t, filepath.Join(*accuracyData, "nezha-trainticket-slice"))
+	logs, err := accuracy.NewCiDiffSection(filepath.Join(*accuracyData, "cidiff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := accuracy.Report([]accuracy.Section{delag.Section, shop.Section, pets.Section, accuracy.TraceSection(named), accuracy.TicketSection(tickets)})
+	report += "\n" + logs.Markdown()
 	if err := os.WriteFile(*accuracyDoc, []byte(report), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("written to %s", *accuracyDoc)
-	for _, missed := range accuracy.Missed(delag.Table, shop.Table, pets.Table) {
+	for _, missed := range slices.Concat(accuracy.Missed(delag.Table, shop.Table, pets.Table), accuracy.MissedNames(named), accuracy.MissedTickets(tickets), logs.Missed()) {
 		t.Error(missed)
 	}
 }

