@@ -14,7 +14,7 @@ func dashboard(uid, title, description string, variables []Variable, rows ...row
 		UID: uid, Title: title, Description: description, Tags: []string{tag}, GraphTooltip: 1, Refresh: "30s",
 		SchemaVersion: 39, Time: TimeRange{"now-6h", "now"}, Timezone: "browser",
 		Links:       []Link{{Title: "Assay", Type: "dashboards", Tags: []string{tag}, AsDropdown: true, IncludeVars: true, KeepTime: true}},
-		Annotations: Annotations{List: []Annotation{issued()}},
+		Annotations: Annotations{List: []Annotation{issued(), mirrored()}},
 		Templating:  Templating{List: append(everywhere(), variables...)},
 		Panels:      layout(rows...),
 	}
@@ -53,6 +53,16 @@ func issued() Annotation {
 		Name: "Verdicts", Datasource: prometheus, Enable: true, IconColor: "purple", Step: "60s", UseValueForTime: true,
 		Expr:        expression(newest("1000 * ", "@")),
 		TitleFormat: "{{verdict}}: {{service}} in {{environment}}", TextFormat: "{{reason}}", TagKeys: "service,environment,verdict",
+	}
+}
+
+// mirrored marks what was found wrong in a release, from the lines that a sink of type
+// loki writes. It is off until somebody has such a sink and turns it on.
+func mirrored() Annotation {
+	return Annotation{
+		Name: "Findings", Datasource: lines, IconColor: "red", Step: "60s",
+		Expr:        `{app="assay", kind="finding"} | json | line_format "{{.text}}"`,
+		TitleFormat: "{{verdict}}: {{service}} in {{environment}}", TagKeys: "service,environment,verdict",
 	}
 }
 

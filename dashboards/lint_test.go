@@ -36,6 +36,12 @@ func lint(d Dashboard) (problems []string) {
 		}
 	}
 	for _, a := range d.Annotations.List {
+		if a.Datasource == lines { // LogQL: internal/e2e asks a real Loki what the mirror writes
+			for _, problem := range undefined(a.Expr, variables) {
+				report("annotation %s: %s", a.Name, problem)
+			}
+			continue
+		}
 		for _, problem := range append(lintExpression(a.Expr, false), undefined(a.Expr, variables)...) {
 			report("annotation %s: %s", a.Name, problem)
 		}

@@ -20,6 +20,7 @@ const (
 
 var (
 	prometheus = Datasource{"prometheus", "${datasource}"}
+	lines      = Datasource{"loki", "${loki}"}
 
 	// colours of the words of a verdict, the same in every panel.
 	colours = map[string]string{"promote": "green", "rollback": "red", "hold": "orange", "pending": "blue"}

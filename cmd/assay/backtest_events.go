@@ -96,8 +96,14 @@ func (c *configuration) cannotTell(e analysis.Event, now time.Time) string {
 	if len(policy.Objectives) == 0 {
 		return fmt.Sprintf("no policy is called %q", policy.Name)
 	}
+	kept := func(o analysis.Objective) bool {
+		kind := c.conf.Sources[o.Signal.Source].Kind
+		return kind == config.KindPrometheus || kind == config.KindLoki
+	}
+	judged := slices.ContainsFunc(policy.Objectives, func(o analysis.Objective) bool { return kept(o) && o.Role == analysis.Critical })
 	for _, o := range policy.Objectives {
-		if source := o.Signal.Source; c.conf.Sources[source].Kind != config.KindPrometheus {
+		source := o.Signal.Source
+		if !kept(o) && !(policy.Candidates && judged) { // a candidate that is not kept is not heard of
 			return fmt.Sprintf("%s: what was pushed to source %s is not kept: judge its bundle", o.Name, source)
 		}
 	}

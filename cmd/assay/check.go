@@ -131,6 +131,8 @@ func serversOf(table map[string]sources.Source, running *client) (servers map[st
 			servers[name] = scrapedSource{source}
 		case *otlp.Source:
 			servers[name] = pushedSource{name, running}
+		case sources.LineSampler:
+			servers[name] = queriedSource{source}
 		}
 	}
 	return servers, func() {
@@ -220,7 +222,7 @@ func askAll(ctx context.Context, objectives []*checkedObjective, servers map[str
 			case fault != nil:
 				o.facts.down = fault
 			default:
-				o.ask(ctx, servers[name], now)
+				o.ask(ctx, servers, now)
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -66,12 +66,8 @@ func (s scrapedSource) HistoryStep(cadence time.Duration) time.Duration {
 // A rehearsed past is what planning would be told, and whether the source will keep it.
 type rehearsedPast struct {
 	asked
-	kept *bool
-}
-
-func (r rehearsedPast) History(ctx context.Context, q analysis.HistoryQuery) (sums []analysis.MinuteSum, err error) {
-	sums, *r.kept, err = r.Past(ctx, q)
-	return sums, err
+	others map[string]asked // who counts the requests of log lines
+	kept   *bool
 }
 
 // facts are what a server says about an objective: the ground of all findings.
@@ -103,8 +99,12 @@ type partFacts struct {
 
 // ask asks a server everything about an objective. A question that cannot be answered
 // leaves its facts empty; an outage ends the asking.
-func (o *checkedObjective) ask(ctx context.Context, server asked, now time.Time) {
+func (o *checkedObjective) ask(ctx context.Context, servers map[string]asked, now time.Time) {
 	f, signal := &o.facts, o.objective.Signal
+	server := servers[signal.Source]
+	if ofStreams(signal) {
+		f.total = o.stream(ctx, server, now)
+	}
 	for _, part := range signal.Selectors() {
 		facts := &f.total
 		if part == signal.Bad || part == signal.Good {
@@ -122,7 +122,7 @@ func (o *checkedObjective) ask(ctx context.Context, server asked, now time.Time)
 	}
 	f.version = server.Label(analysis.AttrVersion)
 	if len(f.own) > 0 {
-		o.rehearse(ctx, server, now)
+		o.rehearse(ctx, servers, now)
 	}
 }
 
@@ -196,8 +196,8 @@ func (o *checkedObjective) byVersion() bool {
 
 // rehearse plans a release of the service with most traffic, as if it began now: its
 // largest version against the next one.
-func (o *checkedObjective) rehearse(ctx context.Context, server asked, now time.Time) {
-	f := &o.facts
+func (o *checkedObjective) rehearse(ctx context.Context, servers map[string]asked, now time.Time) {
+	f, server := &o.facts, servers[o.objective.Signal.Source]
 	largest := slices.MaxFunc(f.own, func(a, b analysis.Seen) int { return cmp.Compare(a.Exposure, b.Exposure) })
 	for _, s := range f.own {
 		if s.Service == largest.Service && s.Namespace == largest.Namespace && s.Environment == largest.Environment {
@@ -224,7 +224,7 @@ func (o *checkedObjective) rehearse(ctx context.Context, server asked, now time.
 	policy.Objectives = []analysis.Objective{o.objective}
 	in := analysis.PlanInput{Deployment: d, Policy: policy, Cohorts: f.cohorts}
 	kept := false
-	told, err := validation.Recall(ctx, rehearsedPast{server, &kept}, o.objective, in)
+	told, err := validation.Recall(ctx, rehearsedPast{server, servers, &kept}, o.objective, in)
 	f.spacing = told.Spacing
 	var unanswered *sources.Error
 	if errors.As(err, &unanswered) && unanswered.Op == "spacing" {
@@ -233,8 +233,8 @@ func (o *checkedObjective) rehearse(ctx context.Context, server asked, now time.
 		}
 		return
 	}
-	f.unlearned, f.unkept = err, err == nil && !kept
-	f.silent = err == nil && len(told.Sums) == 0 && f.spacing == 0
+	f.unlearned, f.unkept = err, err == nil && !kept && !o.objective.Signal.Listed()
+	f.silent = err == nil && len(told.Sums) == 0 && f.spacing == 0 && !o.objective.Signal.Listed()
 	in.Facts = []analysis.Facts{told.Facts(in)}
 	plan, err := analysis.NewPlan(in)
 	if err != nil {

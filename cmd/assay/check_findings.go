@@ -82,6 +82,8 @@ func (o *checkedObjective) findings() []finding {
 	}
 	signal := o.objective.Signal
 	switch {
+	case ofStreams(signal):
+		o.judgeStream(add)
 	case signal.Histogram != nil:
 		o.judgeWhole(add, signal.Histogram, f.total, o.written.Total)
 	case signal.Gauge != nil:
@@ -94,7 +96,7 @@ func (o *checkedObjective) findings() []finding {
 			o.judgeCounter(add, "good", signal.Good, f.event, o.written.Event)
 		}
 	}
-	if slices.ContainsFunc(all, func(f finding) bool { return f.Level == levelError }) {
+	if slices.ContainsFunc(all, func(f finding) bool { return f.Level == levelError }) || len(f.total.seen) == 0 && ofStreams(signal) {
 		return all
 	}
 	if o.judgeServices(add) && o.judgeArms(add) {
@@ -292,6 +294,7 @@ func (o *checkedObjective) judgeStrength(add adder) {
 		interval = " (OTEL_METRIC_EXPORT_INTERVAL=15000)"
 	}
 	switch {
+	case ofStreams(o.objective.Signal): // they come with requests, not with a clock
 	case f.spacing == 0 && o.pushed:
 		add(levelWarning, at, "no pod sent two samples in the last hour: samples are taken for 60 s apart")
 	case f.spacing == 0:
@@ -310,6 +313,7 @@ func (o *checkedObjective) judgeStrength(add adder) {
 	}
 	h := f.planned.History
 	switch {
+	case o.objective.Signal.Listed(): // it has no history of counts
 	case f.unlearned != nil:
 		add(levelWarning, at, "the last day cannot be read, so that nothing is learned from it: %v", f.unlearned)
 	case f.unkept:

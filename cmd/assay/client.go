@@ -14,6 +14,7 @@ import (
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/verdicts"
+	"github.com/release-assay/assay/verdicts/report"
 )
 
 // client asks an Assay server over HTTP.
@@ -140,6 +141,7 @@ type detail struct {
 	Deployment analysis.Deployment   `json:"deployment"`
 	Verdict    *verdicts.Verdict     `json:"verdict"`
 	Plan       *analysis.Plan        `json:"plan"`
+	Links      []report.Link         `json:"links"`
 }
 
 // validation asks for a validation by its id or its deployment's.

@@ -9,8 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/release-assay/assay/internal/config"
+	"github.com/release-assay/assay/sources/jaeger"
+	"github.com/release-assay/assay/sources/loki"
 	"github.com/release-assay/assay/sources/otlp"
 	"github.com/release-assay/assay/sources/prometheus"
+	"github.com/release-assay/assay/sources/tempo"
+	"github.com/release-assay/assay/verdicts/lokimirror"
 )
 
 func newConfig(s streams) *cobra.Command {
@@ -32,6 +36,15 @@ func sourceOptions(source config.Source) (any, error) {
 		return &c, source.Decode(&c)
 	case config.KindOTLP:
 		c := otlp.DefaultConfig()
+		return &c, source.Decode(&c)
+	case config.KindLoki:
+		c := loki.DefaultConfig()
+		return &c, source.Decode(&c)
+	case config.KindJaeger:
+		c := jaeger.DefaultConfig()
+		return &c, source.Decode(&c)
+	case config.KindTempo:
+		c := tempo.DefaultConfig()
 		return &c, source.Decode(&c)
 	}
 	return nil, source.Fault(fmt.Errorf("type %q has no adapter", source.Kind))
@@ -95,7 +108,17 @@ func printProcess(conf config.Config) ([]byte, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, usage(err)
 	}
-	text, err := conf.Print(options)
+	sinks := map[int]any{}
+	for i, sink := range conf.Sinks {
+		if sink.Type == config.SinkLoki {
+			c := lokimirror.DefaultConfig()
+			if err := sink.Decode(&c); err != nil {
+				return nil, usage(err)
+			}
+			sinks[i] = &c
+		}
+	}
+	text, err := conf.Print(options, sinks)
 	if err != nil {
 		return nil, internal(err)
 	}
@@ -127,7 +150,9 @@ A schema knows shapes, not meanings: references, queries and bounds are left to
 }
 
 func configSchema(which string) map[string]any {
-	return config.Schema(which, map[config.SourceKind]any{config.KindPrometheus: prometheus.Config{}, config.KindOTLP: otlp.Config{}})
+	return config.Schema(which, map[config.SourceKind]any{
+		config.KindPrometheus: prometheus.Config{}, config.KindOTLP: otlp.Config{}, config.KindLoki: loki.Config{}, config.KindJaeger: jaeger.Config{}, config.KindTempo: tempo.Config{},
+	}, map[config.SinkType]any{config.SinkLoki: lokimirror.Config{}})
 }
 
 // oneOf accepts no argument, or one of the given words.

@@ -20,8 +20,10 @@ func newDoctor(s streams) *cobra.Command {
 		Short: "Say which part is embedded or external, what does not answer, and what makes verdicts weak",
 		Long: `Doctor looks at everything that 'assay serve' would use with the same configuration: the
 server if it runs, the data directory and its disk, Kafka and the settings of its topics,
-the receivers, every Prometheus, and, as 'assay check' does, what the sources have of
-every objective. It starts nothing, opens no database, creates no topic and changes
+the receivers, every Prometheus, Loki, Jaeger and Tempo, and, as 'assay check' does, what
+the sources have of every objective. Of logs and traces it tells what makes them say less:
+lines without trace ids, a version that is in structured metadata only, tail sampling,
+batches that come after their folds have closed. It starts nothing, opens no database, creates no topic and changes
 nothing; what is embedded is asked of the running server.
 
 An error is what does not answer or cannot be used. A warning is what makes verdicts late,
@@ -69,6 +71,15 @@ type diagnosis struct {
 	Findings []finding `json:"findings"`
 }
 
+// about returns the part of a name.
+func (d diagnosis) about(name string) part {
+	i := slices.IndexFunc(d.Parts, func(p part) bool { return p.Name == name })
+	if i < 0 {
+		return part{}
+	}
+	return d.Parts[i]
+}
+
 // doctor looks at one configuration.
 type doctor struct {
 	conf     config.Config
@@ -94,6 +105,7 @@ func (d *doctor) examine(ctx context.Context) error {
 		{"Kafka", d.lookAtKafka},
 		{"the receivers", d.lookAtOTLP},
 		{"the sources", d.lookAtSources},
+		{"logs and traces", d.lookAtStreams},
 		{"who may ask", d.lookAtAccess},
 	} {
 		d.progress.say("looking at %s", look.at)

@@ -267,8 +267,4 @@ func (d *doctor) lookAtAccess(context.Context) {
 		d.find(levelWarning, p.Name, "%s can be reached from other machines, and nobody is asked who he is: deployments can be told of, and cancelled, by anybody; listen on loopback behind a proxy that asks", strings.Join(open, ", "))
 	}
 	d.part(p)
-	for _, name := range []string{"traces", "logs"} {
-		d.part(part{Name: name, Kind: notConfigured, State: "not judged by this version"})
-	}
-	d.find(levelNote, "traces", "spans are not read, so that tail sampling does not matter: ratios are counted from metrics, which see every request")
 }

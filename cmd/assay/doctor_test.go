@@ -53,14 +53,6 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func (d diagnosis) about(name string) part {
-	i := slices.IndexFunc(d.Parts, func(p part) bool { return p.Name == name })
-	if i < 0 {
-		return part{}
-	}
-	return d.Parts[i]
-}
-
 func (d diagnosis) says(l level, about, text string) bool {
 	return slices.ContainsFunc(d.Findings, func(f finding) bool { return f.Level == l && f.Path == about && strings.Contains(f.Message, text) })
 }
@@ -73,7 +65,7 @@ func TestDoctorOfTheDefault(t *testing.T) {
 	for name, want := range map[string][2]string{
 		"server": {embedded, "not running"}, "store": {embedded, "not running, not opened, "}, "kafka": {embedded, "not running"}, "otlp": {embedded, "not running"},
 		"prometheus": {notConfigured, "metrics are pushed"}, "policies": {notConfigured, "the built-in plan"}, "authentication": {notConfigured, "loopback only"},
-		"traces": {notConfigured, "not judged"}, "logs": {notConfigured, "not judged"},
+		"traces": {embedded, "not running"}, "logs": {embedded, "not running"},
 	} {
 		if p := d.about(name); p.Kind != want[0] || !strings.HasPrefix(p.State, want[1]) {
 			t.Errorf("%s: %s, %s; want %s, %s", name, p.Kind, p.State, want[0], want[1])

@@ -80,5 +80,5 @@ func explanation(ctx context.Context, cl *client, id, output string) (page []byt
 }
 
 func explain(w io.Writer, d detail) error {
-	return report.Explain(w, report.Explanation{Verdict: *d.Verdict, Plan: d.Plan})
+	return report.Explain(w, report.Explanation{Verdict: *d.Verdict, Plan: d.Plan, Links: d.Links})
 }

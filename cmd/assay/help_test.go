@@ -80,7 +80,7 @@ func TestFlagsCompleteTheirWords(t *testing.T) {
 		})
 	})
 	var scenarios []string
-	for _, s := range lab.Scenarios() {
+	for _, s := range append(lab.Scenarios(), lab.Streams()...) {
 		scenarios = append(scenarios, s.Name)
 	}
 	scenarios = append(scenarios, lab.Slow().Name)

@@ -27,7 +27,7 @@ func (s *server) openKafka(ctx context.Context) error {
 	}
 	if s.config.Kafka.Embedded() {
 		broker, err := kafka.StartEmbedded(ctx, kafka.EmbeddedConfig{
-			Addr: s.config.Listeners.Kafka, DataDir: filepath.Join(s.config.DataDir, "kafka"), SyncWrites: s.syncWrites, Topics: topics(s.config),
+			Addr: s.config.Listeners.Kafka, DataDir: filepath.Join(s.config.DataDir, "kafka"), SyncWrites: s.syncWrites, Topics: append(topics(s.config), telemetryTopics(s.config)...),
 		})
 		var taken *kafka.AddrError
 		if errors.As(err, &taken) {
@@ -44,8 +44,8 @@ func (s *server) openKafka(ctx context.Context) error {
 			return usage(err)
 		}
 	}
-	for _, sink := range s.config.Sinks {
-		opened, err := topic.Open(topic.Config{Kafka: s.kafka, Topic: sink.Topic})
+	for _, name := range s.config.KafkaTopics() {
+		opened, err := topic.Open(topic.Config{Kafka: s.kafka, Topic: name})
 		if err != nil {
 			return usage(err)
 		}
@@ -107,8 +107,8 @@ func topics(c config.Config) []kafka.Topic {
 	}
 	add(kafka.TopicDeployments, c.Kafka.Topics.Deployments)
 	add(kafka.TopicDeadLetters, c.Kafka.Topics.DeadLetters)
-	for _, sink := range c.Sinks {
-		add(kafka.TopicVerdicts, sink.Topic)
+	for _, name := range c.KafkaTopics() {
+		add(kafka.TopicVerdicts, name)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/release-assay/assay/analysis"
@@ -10,6 +11,7 @@ import (
 	"github.com/release-assay/assay/internal/intake"
 	"github.com/release-assay/assay/internal/store"
 	"github.com/release-assay/assay/sources"
+	"github.com/release-assay/assay/sources/otlp"
 	"github.com/release-assay/assay/verdicts"
 )
 
@@ -17,6 +19,9 @@ import (
 func (s *server) concluded(v verdicts.Verdict) {
 	if v.Mode == analysis.Live || v.Mode == "" {
 		s.metrics.Final(measured(v))
+		for _, m := range s.mirrors {
+			m.Put(v)
+		}
 	}
 }
 
@@ -41,8 +46,9 @@ func measured(v verdicts.Verdict) instrument.Verdict {
 	if v.IssuedAt != nil {
 		m.IssuedAt = *v.IssuedAt
 	}
-	if v.AsOf != nil && v.StartedAt != nil {
-		m.Took = v.AsOf.Sub(*v.StartedAt)
+	compared := slices.ContainsFunc(v.Findings, func(f analysis.Finding) bool { return f.N.Folds > 0 })
+	if v.IssuedAt != nil && v.StartedAt != nil && compared {
+		m.Took = v.IssuedAt.Sub(*v.StartedAt)
 	}
 	return m
 }
@@ -78,10 +84,21 @@ func (s *server) watch() {
 			for reason, n := range o.Dropped {
 				m.Dropped[string(reason)] = n
 			}
+			m.Streams = map[string]instrument.OTLPStream{"spans": streamed(o.Spans), "logs": streamed(o.Lines)}
+			m.Topics = s.topicCounts()
 			return m
 		}
 	}
 	s.metrics.Watch(parts)
+}
+
+// streamed is what the metrics tell of spans or log records.
+func streamed(t otlp.Taken) instrument.OTLPStream {
+	out := instrument.OTLPStream{Accepted: t.Accepted, Dropped: map[string]uint64{}, Bytes: t.Bytes}
+	for reason, n := range t.Dropped {
+		out.Dropped[string(reason)] = n
+	}
+	return out
 }
 
 // asked measures a question to a source.

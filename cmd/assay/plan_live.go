@@ -124,7 +124,11 @@ func (r *rehearsal) hear(ctx context.Context, p analysis.Policy) (own []analysis
 		rows, asked := r.seen[key]
 		if !asked {
 			r.progress.say("asking %s for %s", o.Signal.Source, o.Name)
-			if rows, err = r.ofService(ctx, o); err != nil {
+			rows, err = r.ofService(ctx, o)
+			if p.BuiltIn && ofStreams(o.Signal) && errors.Is(err, errNoServer) { // a candidate: nothing is pushed anywhere
+				rows, err = nil, nil
+			}
+			if err != nil {
 				return nil, err
 			}
 			r.seen[key] = rows
@@ -173,9 +177,9 @@ func (r *rehearsal) ask(ctx context.Context, deadline time.Duration) (planGround
 		return planGrounds{}, err
 	}
 	if r.policy.BuiltIn {
-		r.policy.Objectives = slices.DeleteFunc(slices.Clone(r.policy.Objectives), func(o analysis.Objective) bool {
+		r.policy = r.policy.WithObjectives(slices.DeleteFunc(slices.Clone(r.policy.Objectives), func(o analysis.Objective) bool {
 			return len(r.seen[r.policy.Name+"\x00"+o.Name]) == 0
-		})
+		}))
 	}
 	if len(own) == 0 {
 		return planGrounds{}, usage(fmt.Errorf("no source has heard of %s in the last hour by the signals of policy %s: 'assay check' says what there is instead", r.release.Service, r.policy.Name))
@@ -191,13 +195,13 @@ func (r *rehearsal) ask(ctx context.Context, deadline time.Duration) (planGround
 	for _, o := range r.policy.Objectives {
 		r.progress.say("asking %s for the history of %s", o.Signal.Source, o.Name)
 		kept := false
-		recalled, err := validation.Recall(ctx, rehearsedPast{r.servers[o.Signal.Source], &kept}, o, in)
+		recalled, err := validation.Recall(ctx, rehearsedPast{r.servers[o.Signal.Source], r.servers, &kept}, o, in)
 		switch {
 		case err != nil && sources.KindOf(err) == sources.Unavailable:
 			return planGrounds{}, r.troubled(ctx, o.Signal.Source, err)
 		case err != nil:
 			in.Warnings = append(in.Warnings, verdicts.Line(o.Name+": no history: "+err.Error()))
-		case !kept:
+		case !kept && !o.Signal.Listed():
 			in.Warnings = append(in.Warnings, o.Name+": the server keeps no history of it, because no objective that it has loaded names this signal")
 		}
 		told = append(told, recalled)

@@ -46,7 +46,7 @@ answers promote, rollback or hold. It never touches production: it judges.
 
 Exit codes: 0 promote or success, 1 internal error, 2 usage or configuration error,
 3 rollback, 4 hold, 5 still pending when the time was up, 6 not authorised.`,
-		Example: `  assay demo                                  # see it judge four releases, nothing else needed
+		Example: `  assay demo                                  # see it judge nine releases, nothing else needed
   assay validate --prometheus URL --service checkout --canary 1.5.0 --baseline 1.4.9 --since 30m
   assay serve                                 # receive deployments and telemetry on loopback
   assay emit --service checkout --version 1.5.0 --baseline 1.4.9 --environment prod --weight 10%
@@ -65,7 +65,7 @@ Exit codes: 0 promote or success, 1 internal error, 2 usage or configuration err
 		commands []*cobra.Command
 	}{
 		{"Try it:", []*cobra.Command{newDemo(s), newValidate(s)}},
-		{"Ask about a release:", []*cobra.Command{newEmit(s), newWait(s), newExplain(s), newCancel(s), newBundle(s), newRejudge(s), newBacktest(s)}},
+		{"Ask about a release:", []*cobra.Command{newEmit(s), newWait(s), newExplain(s), newCancel(s), newBundle(s), newRejudge(s), newBacktest(s), newLogdiff(s)}},
 		{"Run it:", []*cobra.Command{newServe(s), newCheck(s), newPlan(s), newImport(s), newConfig(s), newDoctor(s), newIngest(s), newDLQ(s), newBackup(s), newRestore(s)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: about.title, Title: about.title})

@@ -117,7 +117,7 @@ func serve(ctx context.Context, conf config.Config, log *slog.Logger) error {
 		func(ctx context.Context) error {
 			return serveHTTP(ctx, web, func() error { return web.Serve(listener) })
 		},
-		s.receive, s.consume, s.advanceLoop, s.publishLoop, s.retainLoop)
+		s.receive, s.readTopics, s.consume, s.advanceLoop, s.publishLoop, s.mirror, s.retainLoop)
 }
 
 // unlessStopped is the error of a start: one that was stopped has not failed.

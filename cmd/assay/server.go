@@ -29,6 +29,7 @@ import (
 	"github.com/release-assay/assay/sources"
 	"github.com/release-assay/assay/sources/otlp"
 	"github.com/release-assay/assay/verdicts"
+	"github.com/release-assay/assay/verdicts/lokimirror"
 	"github.com/release-assay/assay/verdicts/topic"
 )
 
@@ -43,12 +44,15 @@ type server struct {
 	broker    *kafka.Embedded // nil: external
 	otlp      *otlp.Source    // nil: not listening
 	table     map[string]sources.Source
+	exemplars map[string]exemplarSource // of whole traces, beside what is pushed
 	gather    *gather.Gatherer
 	kafka     kafka.Config // the brokers in use; none: events over HTTP only
 	sinks     []*topic.Sink
+	mirrors   []*lokimirror.Mirror
 	letters   *topic.Sink // the topic of dead letters; nil without Kafka
 	publish   *validation.Publisher
 	intake    *intake.Status
+	topics    otlp.TopicsStatus // of telemetry
 	metrics   *instrument.Metrics
 	started   time.Time
 	backingUp sync.Mutex // held while a backup is written
@@ -91,6 +95,9 @@ func openServer(ctx context.Context, c config.Config, log *slog.Logger, now func
 	if err := s.openKafka(ctx); err != nil {
 		return s, err
 	}
+	if err := s.openMirrors(); err != nil {
+		return s, err
+	}
 	table, err := s.openSources(policies)
 	if err != nil {
 		return s, err
@@ -99,7 +106,10 @@ func openServer(ctx context.Context, c config.Config, log *slog.Logger, now func
 		return s, err
 	}
 	s.table = table
-	s.gather = gather.New(table, gather.Options{Asked: s.asked})
+	if s.exemplars, err = openExemplars(s.config.Sources, nil); err != nil {
+		return s, err
+	}
+	s.gather = gather.New(table, gather.Options{Asked: s.asked, Exemplars: s.exemplarTable()})
 	s.runner, err = validation.Open(ctx, validation.Config{
 		Store: s.store, Gatherer: s.gather, Dir: c.DataDir, Log: log, Engine: "assay " + version,
 		Policy: policyOf(policies), Message: s.messages, Concluded: s.concluded, Passed: killAt(),
@@ -200,6 +210,7 @@ func (s *server) handler() http.Handler {
 	return httpapi.New(httpapi.Config{
 		Store: s.store, Accept: s.accept, Cancel: s.cancel, Resume: s.resume, Replay: s.replay, Backup: s.backup, Blocked: s.blocked, Bundles: s.runner.Bundles(),
 		Ready: s.ready, Status: func(ctx context.Context) any { return s.status(ctx) }, Metrics: s.metrics.Handler(), Stopping: s.stopping, Pushed: s.pushed(),
+		Links: linksTo(s.config.Sources),
 	})
 }
 
@@ -232,6 +243,11 @@ func (s *server) close() {
 		s.runner.Close()
 	}
 	s.closeKafka()
+	for name, source := range s.exemplars {
+		if err := source.Close(); err != nil {
+			s.log.Error("close a source of traces", "source", name, "error", err)
+		}
+	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("close the store", "error", err)

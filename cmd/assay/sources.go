@@ -40,6 +40,13 @@ func (s *server) openSources(policies config.Policies) (map[string]sources.Sourc
 			if err == nil {
 				table[name] = p
 			}
+		case config.KindLoki:
+			l, err := openLoki(source)
+			errs = append(errs, err)
+			if err == nil {
+				table[name] = l
+			}
+		case config.KindJaeger, config.KindTempo: // they show whole traces: openExemplars
 		default:
 			errs = append(errs, fmt.Errorf("source %q: type %q has no adapter", name, source.Kind))
 		}

@@ -60,6 +60,9 @@ func (s *server) status(ctx context.Context) status {
 	if s.otlp != nil {
 		out.Parts = append(out.Parts, part{Name: "otlp", Kind: embedded, Where: strings.TrimSpace(s.otlp.GRPCAddr() + " " + s.otlp.HTTPAddr()), State: "ok", Detail: s.otlp.Stats()})
 	}
+	if p, ok := s.otlpTopicsPart(); ok {
+		out.Parts = append(out.Parts, p)
+	}
 	for _, name := range s.config.Sources.Names(config.KindPrometheus) {
 		out.Parts = append(out.Parts, part{Name: name, Kind: external, State: s.sourceState(ctx, name)})
 	}

@@ -28,6 +28,9 @@ Without --objective the built-in signals are judged (docs/signals.md). Where the
 has none of them for the service, validate lists the counters that it has and prints the
 command line that would use them.
 
+With --loki the log lines of both versions are compared, too: what is new or more often is
+listed, and requests with lines of ERROR and above have a share in the decision.
+
 Exit codes: 0 promote, 3 rollback, 4 hold, 5 still pending when the time was up, 6 the
 server wants other credentials, 2 the command names what is not there, 1 no answer.`,
 		Example: `  assay validate --prometheus http://prometheus:9090 --service checkout --canary 1.5.0 --baseline 1.4.9 --since 30m
@@ -35,6 +38,7 @@ server wants other credentials, 2 the command names what is not there, 1 no answ
   assay validate ... --objective 'availability=good:sum(rate(requests_ok_total[5m])) / sum(rate(requests_total[5m]))'
   assay validate ... --objective 'errors=failed_total / requests_total' --objective 'latency=histogram:request_duration_seconds' --objective gauge:process_resident_memory_bytes
   assay validate ... --label service.name=app --label service.version=version
+  assay validate ... --since 30m --loki http://loki:3100 --loki-header 'X-Scope-OrgID: team-a'
   assay validate ... --start 2026-11-20T10:00:00Z --until 2026-11-20T11:00:00Z --bundle evidence
   assay validate ... --follow --deadline 30m --weight 10% && ./promote.sh
   assay validate ... --header 'X-Scope-OrgID: team-a' --http-config prometheus-http.yaml -o json`,

@@ -15,6 +15,7 @@ import (
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/config"
 	"github.com/release-assay/assay/internal/validation"
+	"github.com/release-assay/assay/sources/loki"
 	"github.com/release-assay/assay/sources/prometheus"
 )
 
@@ -25,6 +26,8 @@ const promSource = "prometheus"
 type validateFlags struct {
 	prometheus, httpConfig                            string
 	headers, labels                                   []string
+	loki                                              string
+	lokiHeaders, lokiLabels                           []string
 	service, canary, baseline, environment, namespace string
 	since, deadline, warmup, minBake, timeout         time.Duration
 	start, until                                      string
@@ -37,6 +40,7 @@ type validateFlags struct {
 // A comparison is what validate is asked.
 type comparison struct {
 	server  prometheus.Config
+	lines   *loki.Config // nil: no log lines are asked for
 	release analysis.Release
 	weight  *analysis.Step // nil: not declared
 	start   time.Time
@@ -52,6 +56,7 @@ func addValidateFlags(c *cobra.Command) *validateFlags {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&v.prometheus, "prometheus", "", "address of Prometheus, Mimir, Thanos or VictoriaMetrics: the root of its API (required)")
+	f.StringVar(&v.loki, "loki", "", "address of a Loki that has the service's log lines: the root of its API")
 	f.StringVar(&v.service, "service", "", "service that was deployed (required)")
 	f.StringVar(&v.canary, "canary", "", "the new version (required)")
 	f.StringVar(&v.baseline, "baseline", "", "the version to compare with (default: the one with most traffic before)")
@@ -70,6 +75,8 @@ func addValidateFlags(c *cobra.Command) *validateFlags {
 	f.DurationVar(&v.minBake, "min-bake", window.MinBake.D(), "promote no earlier than so long after the first request")
 	f.StringVar(&v.httpConfig, "http-config", "", "YAML file with basic_auth, authorization, oauth2, tls_config, ... as Prometheus writes them")
 	f.StringArrayVar(&v.headers, "header", nil, "NAME: VALUE, sent with every query, e.g. X-Scope-OrgID: team-a")
+	f.StringArrayVar(&v.lokiHeaders, "loki-header", nil, "NAME: VALUE, sent with every query to Loki, e.g. X-Scope-OrgID: team-a")
+	f.StringArrayVar(&v.lokiLabels, "loki-label", nil, "ATTRIBUTE=NAME of the label or structured metadata of lines, where that is not the attribute's name with underscores")
 	f.StringVar(&v.bundle, "bundle", "", "directory that keeps the evidence, for 'assay rejudge'")
 	f.DurationVar(&v.timeout, "timeout", 3*time.Minute, "without --follow: give up when the server has brought nothing new for so long")
 	f.BoolVarP(&v.quiet, "quiet", "q", false, "no progress")
@@ -95,6 +102,8 @@ func (v *validateFlags) comparison(now time.Time) (comparison, error) {
 	var err error
 	c.server, err = v.server()
 	check(err)
+	c.lines, err = v.lines()
+	check(err)
 	check(v.times(&c, now))
 	c.policy, err = v.policy()
 	check(err)
@@ -109,7 +118,7 @@ func (v *validateFlags) comparison(now time.Time) (comparison, error) {
 // server reads how the server is asked.
 func (v *validateFlags) server() (prometheus.Config, error) {
 	c := prometheus.DefaultConfig()
-	c.URL, c.Labels = v.prometheus, map[string]string{}
+	c.URL = v.prometheus
 	if v.httpConfig != "" {
 		read, _, err := httpconfig.LoadHTTPConfigFile(v.httpConfig)
 		if err != nil {
@@ -117,31 +126,12 @@ func (v *validateFlags) server() (prometheus.Config, error) {
 		}
 		c.HTTP = *read
 	}
-	for _, text := range v.headers {
-		name, value, found := strings.Cut(text, ":")
-		if value = strings.TrimSpace(value); !found || name == "" || value == "" {
-			return c, errors.New("--header must be NAME: VALUE") // without the text: it may be a secret
-		}
-		if strings.EqualFold(name, "Authorization") {
-			kind, credentials, found := strings.Cut(value, " ")
-			if !found {
-				return c, errors.New("--header Authorization must be TYPE CREDENTIALS, e.g. Authorization: Bearer TOKEN")
-			}
-			c.HTTP.Authorization = &httpconfig.Authorization{Type: kind, Credentials: httpconfig.Secret(strings.TrimSpace(credentials))}
-			continue
-		}
-		if c.HTTP.HTTPHeaders == nil {
-			c.HTTP.HTTPHeaders = &httpconfig.Headers{Headers: map[string]httpconfig.Header{}}
-		}
-		c.HTTP.HTTPHeaders.Headers[name] = httpconfig.Header{Secrets: []httpconfig.Secret{httpconfig.Secret(value)}}
+	if err := setHeaders(&c.HTTP, "--header", v.headers); err != nil {
+		return c, err
 	}
-	attributes := []string{analysis.AttrService, analysis.AttrVersion, analysis.AttrEnvironment, analysis.AttrNamespace, analysis.AttrPod, analysis.AttrInstance}
-	for _, text := range v.labels {
-		attribute, label, _ := strings.Cut(text, "=")
-		if !slices.Contains(attributes, attribute) || label == "" {
-			return c, fmt.Errorf("--label %q must be ATTRIBUTE=LABEL (attributes: %s)", text, strings.Join(attributes, ", "))
-		}
-		c.Labels[attribute] = label
+	var err error
+	if c.Labels, err = labelsOf("--label", v.labels); err != nil {
+		return c, err
 	}
 	if v.prometheus == "" {
 		return c, nil // said already
@@ -150,6 +140,43 @@ func (v *validateFlags) server() (prometheus.Config, error) {
 		return c, fmt.Errorf("--prometheus: %w", err)
 	}
 	return c, nil
+}
+
+// setHeaders adds headers as they are written on the command line.
+func setHeaders(c *httpconfig.HTTPClientConfig, flag string, headers []string) error {
+	for _, text := range headers {
+		name, value, found := strings.Cut(text, ":")
+		if value = strings.TrimSpace(value); !found || name == "" || value == "" {
+			return errors.New(flag + " must be NAME: VALUE") // without the text: it may be a secret
+		}
+		if strings.EqualFold(name, "Authorization") {
+			kind, credentials, found := strings.Cut(value, " ")
+			if !found {
+				return errors.New(flag + " Authorization must be TYPE CREDENTIALS, e.g. Authorization: Bearer TOKEN")
+			}
+			c.Authorization = &httpconfig.Authorization{Type: kind, Credentials: httpconfig.Secret(strings.TrimSpace(credentials))}
+			continue
+		}
+		if c.HTTPHeaders == nil {
+			c.HTTPHeaders = &httpconfig.Headers{Headers: map[string]httpconfig.Header{}}
+		}
+		c.HTTPHeaders.Headers[name] = httpconfig.Header{Secrets: []httpconfig.Secret{httpconfig.Secret(value)}}
+	}
+	return nil
+}
+
+// labelsOf reads which labels carry attributes.
+func labelsOf(flag string, labels []string) (map[string]string, error) {
+	attributes := []string{analysis.AttrService, analysis.AttrVersion, analysis.AttrEnvironment, analysis.AttrNamespace, analysis.AttrPod, analysis.AttrInstance}
+	out := map[string]string{}
+	for _, text := range labels {
+		attribute, label, _ := strings.Cut(text, "=")
+		if !slices.Contains(attributes, attribute) || label == "" {
+			return nil, fmt.Errorf("%s %q must be ATTRIBUTE=LABEL (attributes: %s)", flag, text, strings.Join(attributes, ", "))
+		}
+		out[attribute] = label
+	}
+	return out, nil
 }
 
 // times reads when the deployment started and up to when it is judged.

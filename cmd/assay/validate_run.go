@@ -11,6 +11,7 @@ import (
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/validation"
 	"github.com/release-assay/assay/sources"
+	"github.com/release-assay/assay/sources/loki"
 	"github.com/release-assay/assay/sources/prometheus"
 )
 
@@ -22,6 +23,7 @@ type oneShot struct {
 	again    func(extra ...string) string // the command line, with further arguments
 
 	source  *prometheus.Source
+	logs    *loki.Source  // nil: none is asked
 	cadence time.Duration // the longest of an objective
 	kept    string        // the bundle's file; empty: not kept
 }
@@ -32,6 +34,12 @@ func (o *oneShot) open(ctx context.Context) error {
 		return usage(err)
 	}
 	table := map[string]sources.Source{promSource: o.source}
+	if o.lines != nil {
+		if o.logs, err = loki.Open(lokiSource, *o.lines); err != nil {
+			return usage(err)
+		}
+		table[lokiSource] = o.logs
+	}
 	if err := o.openLine(ctx, table, func(analysis.Release, string) validation.Policy { return o.policy }); err != nil {
 		return errors.Join(err, o.close())
 	}
@@ -43,6 +51,11 @@ func (o *oneShot) close() error {
 	err := o.closeLine()
 	if closed := o.source.Close(); closed != nil {
 		err = errors.Join(err, internal(closed))
+	}
+	if o.logs != nil {
+		if closed := o.logs.Close(); closed != nil {
+			err = errors.Join(err, internal(closed))
+		}
 	}
 	return err
 }

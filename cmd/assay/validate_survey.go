@@ -32,6 +32,7 @@ func (o *oneShot) survey(ctx context.Context) error {
 		return o.troubled(err)
 	}
 	all, critical := heard{}, false
+	var known []analysis.Objective
 	for _, objective := range o.policy.Objectives {
 		h, err := o.hear(ctx, objective.Signal)
 		if err != nil {
@@ -47,6 +48,7 @@ func (o *oneShot) survey(ctx context.Context) error {
 			return o.missing(ctx, fmt.Sprintf("%s of %s has no label for the version (%s is looked for)", objective.Signal.Measured().Metric, o.release.Service, o.label(analysis.AttrVersion)))
 		}
 		critical = critical || objective.Role == analysis.Critical
+		known = append(known, objective)
 		all.before, all.since = append(all.before, h.before...), append(all.since, h.since...)
 	}
 	if o.policy.Candidates && !critical {
@@ -61,7 +63,7 @@ func (o *oneShot) survey(ctx context.Context) error {
 	for _, remark := range o.remarks(all) {
 		o.progress.say("note: %s", remark)
 	}
-	return nil
+	return o.surveyLines(ctx, known)
 }
 
 // noun is what a signal of a shape is called in a Prometheus.
@@ -153,7 +155,7 @@ func (o *oneShot) settleEnd(ctx context.Context) error {
 	}
 	end := o.until
 	if end.IsZero() {
-		late := analysis.LatenessOf(cadence, o.source.Lag())
+		late := max(analysis.LatenessOf(cadence, o.source.Lag()), o.lateLines())
 		end = time.Now().UTC().Add(-late).Truncate(cadence)
 		if !end.After(o.start) {
 			return usage(fmt.Errorf("samples are %v apart and the last ones are waited for %v: nothing of a deployment that started at %s can be judged yet; try again later, or with --follow",

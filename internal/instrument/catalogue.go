@@ -25,7 +25,7 @@ type Metric struct {
 
 var (
 	validationsTotal = Metric{"assay_validations_total", Counter, []string{"verdict", "reason"}, "Validations that ended, by final verdict and reason code."}
-	timeToVerdict    = Metric{"assay_time_to_verdict_seconds", Histogram, []string{"verdict"}, "Event time from the start of a deployment to its final verdict."}
+	timeToVerdict    = Metric{"assay_time_to_verdict_seconds", Histogram, []string{"verdict"}, "Time from the start of a deployment to its final verdict."}
 	validationsOpen  = Metric{"assay_validations_open", Gauge, nil, "Validations without a final verdict."}
 	verdictInfo      = Metric{"assay_verdict_info", Gauge, []string{"environment", "namespace", "service", "verdict", "reason"}, "Always 1: the newest final verdict of each service."}
 	verdictTime      = Metric{"assay_verdict_timestamp_seconds", Gauge, []string{"environment", "namespace", "service"}, "When the newest final verdict of each service was issued."}
@@ -64,9 +64,15 @@ var (
 	otlpRequests  = Metric{"assay_otlp_requests_total", Counter, nil, "OTLP export requests received."}
 	otlpAccepted  = Metric{"assay_otlp_points_total", Counter, nil, "OTLP data points that were kept."}
 	otlpDropped   = Metric{"assay_otlp_dropped_points_total", Counter, []string{"reason"}, "OTLP data points that were not kept, by reason."}
+	otlpItems     = Metric{"assay_otlp_items_total", Counter, []string{"signal"}, "OTLP spans and log records that were counted."}
+	otlpLost      = Metric{"assay_otlp_dropped_items_total", Counter, []string{"signal", "reason"}, "OTLP spans and log records that were not counted, by reason."}
+	otlpHeld      = Metric{"assay_otlp_held_bytes", Gauge, []string{"signal"}, "Memory that sampled traces, and texts and counts of log lines, take."}
 	otlpServices  = Metric{"assay_otlp_services", Gauge, nil, "Services in the windows of the OTLP receiver."}
 	otlpResources = Metric{"assay_otlp_resources", Gauge, nil, "Resources (pods, processes) in the windows of the OTLP receiver."}
 	otlpSeries    = Metric{"assay_otlp_series", Gauge, nil, "Time series in the windows of the OTLP receiver."}
+
+	otlpTopicRecords = Metric{"assay_otlp_topic_records_total", Counter, []string{"topic", "result"}, "Records of the OTLP topics in Kafka, by what became of them: taken, empty, refused, bad_batch (whole batches), or lost to the broker's retention."}
+	otlpTopicLag     = Metric{"assay_otlp_topic_lag_records", Gauge, []string{"topic"}, "Records of an OTLP topic that are written and not yet read."}
 )
 
 // catalogue is the order of docs/metrics.md.
@@ -76,7 +82,7 @@ var catalogue = []Metric{
 	eventsTotal, dlqTotal, dlqKept, intakeState, intakeLastFetch, consumerLag, consumerStopped, consumerGaps, consumerFenced, consumerRejoined,
 	outboxPending, outboxOldest, storeUp,
 	backendWanted, backendIssued, backendShared, backendDuration, backendRefused, backendUnderWay, backendWaiting, backendLimit, backendOpen,
-	otlpRequests, otlpAccepted, otlpDropped, otlpServices, otlpResources, otlpSeries,
+	otlpRequests, otlpAccepted, otlpDropped, otlpItems, otlpLost, otlpHeld, otlpServices, otlpResources, otlpSeries, otlpTopicRecords, otlpTopicLag,
 }
 
 // Catalogue returns every metric of Assay's own. What the Go runtime and the

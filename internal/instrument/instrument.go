@@ -51,7 +51,7 @@ type Verdict struct {
 
 	Word, Reason string
 	IssuedAt     time.Time
-	Took         time.Duration // event time since the start of the deployment; 0 is unknown
+	Took         time.Duration // since the start of the deployment; 0: it was never compared
 }
 
 // New returns the metrics of a process of the given version.

@@ -49,7 +49,7 @@ func full() *Metrics {
 			}}
 		},
 		OTLP: func() OTLP {
-			return OTLP{Requests: 10, Accepted: 1000, Dropped: map[string]uint64{"late": 4, "no_time": 0}, Services: 1, Resources: 5, Series: 50}
+			return OTLP{Streams: map[string]OTLPStream{"spans": {Accepted: 7, Dropped: map[string]uint64{"late": 1}, Bytes: 5}}, Requests: 10, Accepted: 1000, Dropped: map[string]uint64{"late": 4, "no_time": 0}, Services: 1, Resources: 5, Series: 50, Topics: []OTLPTopic{{Topic: "otlp_spans", Records: map[string]uint64{"taken": 7, "lost": 0}, Lag: 12}}}
 		},
 		Stored: func(context.Context) (Stored, error) {
 			return Stored{Outbox: map[string]Waiting{"topic": {Messages: 2, Since: noon}, "archive": {}}, DeadLetters: map[string]int64{"malformed": 6}}, nil
@@ -98,6 +98,7 @@ func TestMetrics(t *testing.T) {
 		`assay_backend_breaker_open{backend="prom"} 0`, `assay_backend_breaker_open{backend="thanos"} 1`, `assay_backend_requests_refused_total{backend="thanos"} 7`,
 		`assay_otlp_requests_total 10`, `assay_otlp_points_total 1000`, `assay_otlp_dropped_points_total{reason="late"} 4`,
 		`assay_otlp_services 1`, `assay_otlp_resources 5`, `assay_otlp_series 50`,
+		`assay_otlp_topic_records_total{result="taken",topic="otlp_spans"} 7`, `assay_otlp_topic_records_total{result="lost",topic="otlp_spans"} 0`, `assay_otlp_topic_lag_records{topic="otlp_spans"} 12`,
 	} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("no %s", want)

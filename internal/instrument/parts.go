@@ -60,6 +60,22 @@ type OTLP struct {
 	Requests, Accepted          uint64
 	Dropped                     map[string]uint64 // by reason
 	Services, Resources, Series int
+	Streams                     map[string]OTLPStream // spans and logs
+	Topics                      []OTLPTopic           // in Kafka; none where none is named
+}
+
+// OTLPStream is what became of spans or log records.
+type OTLPStream struct {
+	Accepted uint64
+	Dropped  map[string]uint64 // by reason
+	Bytes    int
+}
+
+// OTLPTopic is a topic of telemetry.
+type OTLPTopic struct {
+	Topic   string
+	Records map[string]uint64 // by result
+	Lag     int64
 }
 
 // Stored is what waits in the store.
@@ -178,9 +194,23 @@ func (o OTLP) collect(send sender) {
 	for _, reason := range slices.Sorted(maps.Keys(o.Dropped)) {
 		send(otlpDropped, float64(o.Dropped[reason]), reason)
 	}
+	for _, signal := range slices.Sorted(maps.Keys(o.Streams)) {
+		stream := o.Streams[signal]
+		send(otlpItems, float64(stream.Accepted), signal)
+		for _, reason := range slices.Sorted(maps.Keys(stream.Dropped)) {
+			send(otlpLost, float64(stream.Dropped[reason]), signal, reason)
+		}
+		send(otlpHeld, float64(stream.Bytes), signal)
+	}
 	send(otlpServices, float64(o.Services))
 	send(otlpResources, float64(o.Resources))
 	send(otlpSeries, float64(o.Series))
+	for _, t := range o.Topics {
+		for _, result := range slices.Sorted(maps.Keys(t.Records)) {
+			send(otlpTopicRecords, float64(t.Records[result]), t.Topic, result)
+		}
+		send(otlpTopicLag, float64(t.Lag), t.Topic)
+	}
 }
 
 // stored leaves out what a store that does not answer would have said: an old
