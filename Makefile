@@ -26,7 +26,7 @@ help: ## list the targets
 build: ## build bin/assay, one static program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/assay ./cmd/assay
 
-demo: build ## judge four releases of a simulated shop on this machine
+demo: build ## judge nine releases of a simulated shop on this machine
 	bin/assay demo
 
 test: backends lint arch test-unit test-e2e ## everything: lint, import rules, unit and end-to-end tests
@@ -59,7 +59,7 @@ bench: ## benchmarks of the packages that need no real server
 	$(GO) test -run '^$$' -bench . -benchmem $(UNIT)
 
 seeds: ## the scenarios of the demo in process, for SEEDS=50 random seeds
-	$(GO) test ./cmd/assay -run TestSeeds -seeds=$(SEEDS) -count=1 -v
+	$(GO) test ./cmd/assay -run TestSeeds -seeds=$(SEEDS) -timeout 60m -count=1 -v
 
 fuzz: ## every fuzz target for FUZZTIME=1m; FUZZ=regexp picks some
 	@GO="$(GO)" FUZZTIME="$(or $(FUZZTIME),1m)" FUZZ="$(FUZZ)" FUZZPROCS="$(FUZZPROCS)" .ci/fuzz.sh
