@@ -67,6 +67,9 @@ func (d *doctor) lookAtPushedStreams() {
 	logs.State, traces.State = "none was pushed", "none was pushed"
 	if n := stats.Lines.Accepted; n > 0 {
 		logs.State = counted(int(n), "line") + " pushed"
+		if stats.Untraced >= n {
+			d.find(levelWarning, logs.Name, "no line that was pushed has a trace id: the seconds in which pods write errors are counted in place of requests, which tells less; let the logger write trace_id")
+		}
 	}
 	if n := stats.Spans.Accepted; n > 0 {
 		traces.State = counted(int(n), "span") + " pushed"

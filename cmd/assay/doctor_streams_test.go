@@ -99,7 +99,7 @@ func TestDoctorOfPushedStreams(t *testing.T) {
 	taken := func(accepted, late int) map[string]any {
 		return map[string]any{"Accepted": accepted, "Dropped": map[string]any{"late": late}}
 	}
-	stats := map[string]any{"Services": 3, "Accepted": 10_000, "Late": 5, "Lines": taken(900, 110), "Spans": taken(100_000, 120)}
+	stats := map[string]any{"Services": 3, "Accepted": 10_000, "Late": 5, "Lines": taken(900, 110), "Untraced": 900, "Spans": taken(100_000, 120)}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var answer any
 		switch r.URL.Path {
@@ -121,6 +121,13 @@ func TestDoctorOfPushedStreams(t *testing.T) {
 	}
 	if !d.says(levelWarning, "logs", "11% of the lines came after their fold had closed") || d.says(levelWarning, "traces", "of the spans came") || d.says(levelWarning, "otlp", "of the data points") {
 		t.Errorf("late: %+v", d.Findings)
+	}
+	if !d.says(levelWarning, "logs", "no line that was pushed has a trace id") {
+		t.Errorf("no trace ids: %+v", d.Findings)
+	}
+	stats["Untraced"] = 899
+	if _, d, _ := examined(t, "", "--server", s.URL); d.says(levelWarning, "logs", "has a trace id") {
+		t.Errorf("a line has one: %+v", d.Findings)
 	}
 	if !d.says(levelWarning, "traces", "checkout: tail_sampled") {
 		t.Errorf("tail sampling: %+v", d.Findings)

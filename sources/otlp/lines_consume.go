@@ -28,6 +28,7 @@ func (s *Source) ConsumeLogs(ctx context.Context, data []byte) (LogOutcome, erro
 	err := wire.Logs(data, &in)
 	in.endResource()
 	s.lineCounters.add(in.outcome)
+	s.untraced.Add(in.untraced)
 	s.shedLines()
 	if errors.Is(err, wire.ErrMalformed) && in.outcome != (LogOutcome{}) {
 		// An attribute was malformed: what could be read of the request is counted, and
@@ -43,6 +44,7 @@ type lineIntake struct {
 	tracked  *tracked
 	repeated bool
 	outcome  LogOutcome
+	untraced uint64 // records without a trace id
 
 	keys   resourceKeys
 	reader logdiff.Reader
@@ -117,6 +119,9 @@ func (in *lineIntake) record(r *wire.Record) Drop {
 	}
 	if !r.HasTrace {
 		line.TraceID = read.TraceID
+	}
+	if line.TraceID == ([16]byte{}) {
+		in.untraced++
 	}
 	l := in.window.lines
 	why := l.add(line, read.IsFrame(), in.tracked.must, in.source.textBytes.floor.Load())

@@ -183,7 +183,7 @@ func TestLinesOfOneRequestCountOnce(t *testing.T) {
 	if len(answer.Lines) != 2 || answer.Lines[0].Lines != 2 || answer.Lines[1].Lines != 1 {
 		t.Errorf("got %+v, want two lines of a and one of b", answer.Lines)
 	}
-	if stats := source.Stats(); stats.Lines.Requests != 2 || stats.Lines.Accepted != 3 || stats.Lines.Dropped[otlp.DropDuplicate] != 3 || stats.Resources != 2 || stats.Lines.Bytes == 0 {
+	if stats := source.Stats(); stats.Lines.Requests != 2 || stats.Lines.Accepted != 3 || stats.Lines.Dropped[otlp.DropDuplicate] != 3 || stats.Untraced != 3 || stats.Resources != 2 || stats.Lines.Bytes == 0 {
 		t.Errorf("stats %+v", stats)
 	}
 }

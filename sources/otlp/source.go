@@ -48,6 +48,7 @@ type Source struct {
 	sampleBytes   *ledger // by hour
 
 	counters, lineCounters counters
+	untraced               atomic.Uint64 // log records without a trace id
 	series                 atomic.Int64
 	samples                atomic.Int64
 	windows                atomic.Int64

@@ -31,8 +31,9 @@ type Stats struct {
 	Resources int
 	Series    int
 
-	Lines Taken // of log records
-	Spans Taken
+	Lines    Taken  // of log records
+	Untraced uint64 // log records that carried no trace id, nor named one in their text
+	Spans    Taken
 	// Whole says how many traces of the sample are held, and OtherSpans how many spans
 	// were counted for an operation that did not keep its name.
 	Whole      int
@@ -70,7 +71,7 @@ func (s *Source) Stats() Stats {
 		out.Dropped[drop] = s.counters.dropped[i].Load()
 	}
 	out.Late = out.Dropped[DropLate]
-	out.Lines = s.lineCounters.taken()
+	out.Lines, out.Untraced = s.lineCounters.taken(), s.untraced.Load()
 	out.Spans = s.spanCounters.taken()
 	out.Whole, out.Spans.Bytes = s.traces.size()
 	out.OtherSpans = s.otherSpans.Load()
