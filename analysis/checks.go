@@ -277,9 +277,30 @@ func (s *State) Warnings() []string {
 		if why := o.silenced(); why != "" {
 			out = append(out, why)
 		}
+		if why := o.untold(); why != "" {
+			out = append(out, why)
+		}
 		if o.skew.D().Abs() > skewWarned {
 			out = append(out, fmt.Sprintf("%s: %s", ClockSkew, o.skewSentence()))
 		}
 	}
 	return out
+}
+
+// untold says that the newest fold of an objective that need not be shown safe taught
+// nothing: coverage waits for the critical ones only, and a promote without the others must
+// say so (reliability F30). "": it taught something, or why not is said elsewhere.
+func (o *objectiveState) untold() string {
+	switch o.missing {
+	case "", TailSampled, NotTestable, ClockSkew:
+		return ""
+	}
+	if o.o.Role == Critical {
+		return ""
+	}
+	text := fmt.Sprintf("%s: %s: nothing was learned from its newest fold", o.missing, o.o.Name)
+	if o.why != "" {
+		text += ": " + o.why
+	}
+	return text
 }

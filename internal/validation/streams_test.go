@@ -258,3 +258,48 @@ func TestExemplarsDecideNothing(t *testing.T) {
 		t.Errorf("with exemplars\n%s\nwithout\n%s", with, without)
 	}
 }
+
+// halfDown is a source that cannot answer one kind of question.
+type halfDown struct {
+	sources.LineSampler
+	logs bool // which kind: about lines, else about counters
+}
+
+func (s halfDown) Rows(ctx context.Context, q analysis.Query) (analysis.Answer, error) {
+	if (q.Signal.Logs != nil) == s.logs {
+		return analysis.Answer{}, &sources.Error{Kind: sources.Unavailable, Source: "replay", Op: "rows", Err: errors.New("down")}
+	}
+	return s.LineSampler.Rows(ctx, q)
+}
+
+// Logs that cannot be asked keep nobody from a promote by its SLOs, and the verdict says
+// that it knows nothing of them. Without the SLOs' metrics nothing is promoted, however
+// good the logs look.
+func TestOneOfLogsAndMetricsIsDown(t *testing.T) {
+	k := talk{map[string]float64{"payment %d failed": .002}, map[string]float64{"payment %d failed": .002}}
+	for name, c := range map[string]struct {
+		logs bool
+		word verdicts.Word
+		told []string
+	}{
+		"logs":    {true, verdicts.Promote, []string{"source_unavailable: logs: ", "source_unavailable: logs_severity: "}},
+		"metrics": {false, verdicts.Hold, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := mustReplay(t, k.say(chatty.record(1), chatty, 3)).(sources.LineSampler)
+			b := &bench{t: t, dir: t.TempDir(), source: halfDown{source, c.logs}, policy: talkative}
+			b.open()
+			t.Cleanup(func() { b.close() })
+			v := b.judgedTo(26 * time.Minute)
+			if !v.Final || v.Verdict != c.word {
+				t.Fatalf("%s: %s", v.Verdict, v.Reason)
+			}
+			for _, told := range c.told {
+				if !slices.ContainsFunc(v.Warnings, func(w string) bool { return strings.HasPrefix(w, told) }) {
+					t.Errorf("no warning begins with %q: %q", told, v.Warnings)
+				}
+			}
+			b.rejudged(v)
+		})
+	}
+}
