@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -58,6 +59,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("%w: it has schema %d, this program knows %d; run the newer program, or restore a backup", ErrNewerSchema, current, target)
 	}
 	_, err = provider.Up(ctx)
+	if ctx.Err() != nil && errors.Is(err, sql.ErrTxDone) { // database/sql took the transaction back when ctx ended
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
 	return err
 }
 

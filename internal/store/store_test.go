@@ -55,6 +55,34 @@ var migrated = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(s.Path())
 })
 
+// A store that is opened for the first time and stopped at any instant says that it was
+// stopped, and opens the next time.
+func TestStoppedWhileItOpens(t *testing.T) {
+	began, opened := time.Now(), false
+	for after := time.Duration(0); !opened; after += 300 * time.Microsecond {
+		path := filepath.Join(t.TempDir(), "assay.db")
+		ctx, stop := context.WithCancel(t.Context())
+		timer := time.AfterFunc(after, stop)
+		s, err := Open(ctx, path, t0)
+		timer.Stop()
+		stop()
+		if opened = err == nil; !opened {
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("stopped after %v: %v", after, err)
+			}
+			if s, err = Open(t.Context(), path, t0); err != nil {
+				t.Fatalf("opened again, stopped after %v before: %v", after, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("not opened in %v", after)
+		}
+	}
+}
+
 func openAt(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), path, t0)
