@@ -34,8 +34,8 @@ test: backends lint arch test-unit test-e2e ## everything: lint, import rules, u
 test-unit: ## all tests that need no real server
 	$(GO) test -timeout 20m $(UNIT)
 
-test-e2e: backends ## the tests against the real servers, one package at a time
-	$(GO) test -count=1 -p 1 -timeout 30m $(E2E)
+test-e2e: backends ## the tests against the real servers, one package at a time; most of them wait, so four go at once
+	$(GO) test -count=1 -p 1 -parallel 4 -timeout 30m $(E2E)
 
 backends: ## fetch and build the real servers of the tests, once
 	$(GO) run ./testdata/backends/setup

@@ -17,6 +17,7 @@ import (
 // native histograms alone: the new version of orders takes half as long again, that of
 // basket takes as long as before.
 func TestPrometheusJudgesLatency(t *testing.T) {
+	t.Parallel()
 	const before, after = "2.0.0", "2.1.0"
 	broker := backends.StartKafka(t)
 	discovery := newDiscovery(t)

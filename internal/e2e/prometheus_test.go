@@ -26,6 +26,7 @@ import (
 // version, basket does not. The pods are found as they come, by service discovery.
 // A third one, newborn, was never heard of before its deployment.
 func TestPrometheusScrapesAProgramInTwoVersions(t *testing.T) {
+	t.Parallel()
 	const (
 		before, after = "2.0.0", "2.1.0"
 		requests      = 3000.0 // a second and pod

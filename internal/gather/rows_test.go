@@ -95,11 +95,16 @@ func TestWhatIsNotMerged(t *testing.T) {
 		"environment": func(r *Request) {
 			r.Query.Matches = []analysis.Match{{Name: analysis.AttrEnvironment, Values: []string{"production"}}}
 		},
-		"cohort": func(r *Request) { r.Cohorts.Baseline["zone"], r.Cohorts.Canary["zone"] = "a", "a" },
+		"lines":      func(r *Request) { r.Query.Lines = &analysis.LineQuery{} }, // matched against a plan's own templates
+		"operations": func(r *Request) { r.Query.Spans = &analysis.SpanQuery{} },
+		"cohort":     func(r *Request) { r.Cohorts.Baseline["zone"], r.Cohorts.Canary["zone"] = "a", "a" },
 	} {
 		f, requests := shop("prom", 2)
 		if name == "zone" {
 			requests[0].Query.Matches = []analysis.Match{{Name: "zone", Values: []string{"a"}}}
+		}
+		if name == "lines" || name == "operations" { // even where both ask for them
+			change(&requests[0])
 		}
 		change(&requests[1])
 		want := 2

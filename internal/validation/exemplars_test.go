@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,66 @@ import (
 	"github.com/release-assay/assay/verdicts"
 	"github.com/release-assay/assay/verdicts/bundle"
 )
+
+// Traces are asked for what has reached its bar, and of the baseline beside them.
+func TestWantedExemplars(t *testing.T) {
+	asOf := start.Add(10 * time.Minute)
+	plan := &analysis.Plan{
+		Cohorts: analysis.Cohorts{
+			Baseline: analysis.Cohort{analysis.AttrVersion: "1"}, Canary: analysis.Cohort{analysis.AttrVersion: "2"},
+		},
+		Objectives: []analysis.PlannedObjective{
+			{Objective: analysis.Objective{Name: "errors", Signal: analysis.Signal{Shape: analysis.ShapeRatio}}},
+			{Objective: analysis.Objective{Name: "latency", Signal: analysis.Signal{Shape: analysis.ShapeDistribution}}},
+		},
+	}
+	finding := func(name string, e analysis.Figure) verdicts.Verdict {
+		return verdicts.Verdict{Findings: []analysis.Finding{{Objective: name, ERollback: e, EAdjusted: e}}}
+	}
+	listed := func(d analysis.Difference) verdicts.Verdict {
+		d.Key = "d"
+		return verdicts.Verdict{Differences: []analysis.Difference{d}}
+	}
+	edge := &analysis.Edge{Service: "checkout", Operation: "POST /pay"}
+	unweighed := finding("errors", 1e6)
+	unweighed.Findings[0].EAdjusted = analysis.Figure(math.NaN())
+	for name, c := range map[string]struct {
+		v         verdicts.Verdict
+		kind      analysis.ExemplarKind // "": nothing is wanted
+		id        string
+		operation string
+	}{
+		"errors below the bar":      {v: finding("errors", 9.99)},
+		"errors at the bar":         {v: finding("errors", 10), kind: analysis.ExemplarFailed},
+		"latency":                   {v: finding("latency", 11), kind: analysis.ExemplarSlow},
+		"no share in a rollback":    {v: unweighed},
+		"an edge below the bar":     {v: listed(analysis.Difference{Edge: edge, E: 9.99})},
+		"an edge at the bar":        {v: listed(analysis.Difference{Edge: edge, E: 10}), kind: analysis.ExemplarFailed, operation: "POST /pay"},
+		"an edge that is a finding": {v: listed(analysis.Difference{Edge: edge, Found: true, E: analysis.Figure(math.NaN())}), kind: analysis.ExemplarFailed, operation: "POST /pay"},
+		"one without evidence":      {v: listed(analysis.Difference{Edge: edge, E: analysis.Figure(math.NaN())})},
+		"a muted one":               {v: listed(analysis.Difference{Edge: edge, Found: true, Muted: true, E: 1e6})},
+		"a line with its trace":     {v: listed(analysis.Difference{Template: "x", TraceID: "abc", E: 10}), kind: analysis.ExemplarNamed, id: "abc"},
+		"a line without a trace":    {v: listed(analysis.Difference{Template: "x", E: 10})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.v.AsOf = &asOf
+			got := wants(plan, c.v, asOf.Add(time.Minute))
+			if c.kind == "" {
+				if len(got) != 0 {
+					t.Errorf("wanted %+v", got)
+				}
+				return
+			}
+			if len(got) != 2 || got[1].key != baselineKey || got[1].arm != analysis.Baseline || got[1].query.Kind != analysis.ExemplarTypical {
+				t.Fatalf("wanted %+v, want one, and one of the baseline", got)
+			}
+			q := got[0].query
+			if got[0].arm != analysis.Canary || q.TraceID != c.id || q.Operation != c.operation || c.id == "" && (q.Kind != c.kind || q.Matches[0].Values[0] != "2") || !q.To.Equal(asOf.Add(time.Minute)) {
+				t.Errorf("wanted %+v", got[0])
+			}
+		})
+	}
+}
 
 // A trace whose body JSON may be written in another way is kept as it came.
 type strange struct{ found []analysis.Exemplar }

@@ -81,3 +81,21 @@ func TestTallySpans(t *testing.T) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }
+
+// Spans that were kept for what they show are listed, and rates are not read from them.
+func TestTailSampledSpansTellNoRates(t *testing.T) {
+	v := &run{}
+	rows := []analysis.ArmRow{{Arm: analysis.Canary}}
+	tailed := analysis.Evidence{Rows: rows, Warnings: []string{"other"}}
+	o := &analysis.PlannedObjective{Objective: analysis.Objective{Name: "span_errors", Signal: analysis.Signal{Shape: analysis.ShapeRatio, Spans: &analysis.SpanSignal{}}}}
+	if err := v.list(o, &tailed, gather.Listed{Tail: "kept for their errors"}); err != nil {
+		t.Fatal(err)
+	}
+	if tailed.Missing != analysis.TailSampled || tailed.Rows != nil || !reflect.DeepEqual(tailed.Warnings, []string{"kept for their errors", "other"}) {
+		t.Errorf("got %+v", tailed)
+	}
+	whole := analysis.Evidence{Rows: rows}
+	if err := v.list(o, &whole, gather.Listed{}); err != nil || whole.Missing != "" || len(whole.Rows) != 1 {
+		t.Errorf("got %+v (%v), want it unchanged", whole, err)
+	}
+}

@@ -294,6 +294,9 @@ func TestOneOfLogsAndMetricsIsDown(t *testing.T) {
 			if !v.Final || v.Verdict != c.word {
 				t.Fatalf("%s: %s", v.Verdict, v.Reason)
 			}
+			if slices.ContainsFunc(v.Warnings, func(w string) bool { return strings.HasPrefix(w, "source_unavailable: errors: nothing was learned") }) {
+				t.Errorf("what coverage waits for is no warning: %q", v.Warnings)
+			}
 			for _, told := range c.told {
 				if !slices.ContainsFunc(v.Warnings, func(w string) bool { return strings.HasPrefix(w, told) }) {
 					t.Errorf("no warning begins with %q: %q", told, v.Warnings)

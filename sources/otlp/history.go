@@ -239,9 +239,10 @@ func (w *window) unlist(s *series) {
 }
 
 // Evict forgets what is too old at the instant now: raw samples of resources that
-// fell silent, and resources whose last sums are beyond the history's retention. A
-// resource whose newest sample lies more than a day after now has a broken clock
-// and is forgotten, too. Resources that still send are trimmed as they send.
+// sent nothing since the call before, and resources whose last sums are beyond the
+// history's retention. A resource whose newest sample lies more than a day after now
+// has a broken clock and is forgotten, too. Resources that still send are trimmed as they
+// send, by their own clock: what is old may be a backlog of which more is to come.
 func (s *Source) Evict(now time.Time) {
 	tracked := s.tracked.Load()
 	var names []string
@@ -252,9 +253,10 @@ func (s *Source) Evict(now time.Time) {
 		svc.samples.forget(now.Add(-s.cfg.HistoryRetention).UnixNano()/hourWidth-1, s.sampleBytes)
 		for _, w := range slices.Clone(svc.ordered) {
 			age := now.Sub(instant(w.newest))
-			if age > s.cfg.Retention {
+			if age > s.cfg.Retention && w.newest == w.evicted {
 				s.trim(w, now.Add(-s.cfg.Retention).UnixNano(), tracked)
 			}
+			w.evicted = w.newest
 			lines := s.evictLines(svc, w, now)
 			spans := w.spans != nil && s.evictSpans(w.spans, now)
 			gone := len(w.series) == 0 && len(w.minutes) == 0

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,7 @@ func testHistory(t *testing.T, starts bool) {
 	}
 
 	// A day after, only sums are left; two days after, nothing.
+	source.Evict(at(hours*3600 + 20*3600 - 3600*4 - 60))
 	source.Evict(at(hours*3600 + 20*3600 - 3600*4))
 	if stats := source.Stats(); stats.Series != 0 || stats.Resources != 3 {
 		t.Errorf("got %+v, want sums only", stats)
@@ -91,6 +93,30 @@ func testHistory(t *testing.T, starts bool) {
 	source.Evict(at(hours*3600 + 49*3600))
 	if stats := source.Stats(); stats.Resources != 0 || stats.Services != 0 {
 		t.Errorf("got %+v, want nothing kept", stats)
+	}
+}
+
+// A backlog, as a topic holds one after Assay was down, is no silence: its minutes are
+// summed however long ago they were, though old telemetry is evicted all the while.
+func TestABacklogIsNotEvictedOnItsWay(t *testing.T) {
+	const hours = 5
+	rec := shop(hours)
+	plain, err := replay.New(rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
+	if err := source.Track([]analysis.Signal{errorsOfRequests()}); err != nil {
+		t.Fatal(err)
+	}
+	for requests := range slices.Chunk(requestsOf(rec, cumulativeSum), 5) { // in which each pod sends
+		inProcess(t, source, requests)
+		source.Evict(at(hours*3600 + 60))
+	}
+	q := historyOf(0, hours*3600)
+	got, want := minutesOf(t, source, q), minutesOf(t, plain, q)
+	if len(want) < 3*hours*50 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d minutes, want %d, first difference %s", len(got), len(want), firstDifference(got, want))
 	}
 }
 

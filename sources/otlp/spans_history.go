@@ -192,9 +192,10 @@ func (sw *spanWindow) history(from, to int64, durations bool) (sums []minute) {
 // evictSpans forgets what is too old, or ahead by more than a day, at the instant now. It
 // reports whether anything is left.
 func (s *Source) evictSpans(sw *spanWindow, now time.Time) (left bool) {
-	if age := now.Sub(instant(sw.newest)); age > s.cfg.Retention && len(sw.ticks) > 0 {
+	if age := now.Sub(instant(sw.newest)); age > s.cfg.Retention && len(sw.ticks) > 0 && sw.newest == sw.evicted {
 		sw.trim(s, sw.ticks[len(sw.ticks)-1].at+1)
 	}
+	sw.evicted = sw.newest
 	ahead := tickOf(now.Add(24 * time.Hour).UnixNano())
 	sw.ticks = slices.DeleteFunc(sw.ticks, func(t *spanTick) bool { return t.at > ahead })
 	oldest := now.Add(-s.cfg.HistoryRetention).UnixNano()

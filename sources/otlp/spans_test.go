@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -394,6 +395,35 @@ func TestExemplarsOfSpans(t *testing.T) {
 	for _, q := range []analysis.ExemplarQuery{{TraceID: "no id"}, {TraceID: strings.Repeat("f", 32)}, {Kind: analysis.ExemplarSlow, Matches: matches, From: at(75), To: at(90)}} {
 		if got, err := s.Exemplars(t.Context(), q); err != nil || len(got) > 0 {
 			t.Errorf("%+v: %+v (%v), want none", q, got, err)
+		}
+	}
+}
+
+// A backlog of spans is no silence: each minute is counted whole, though old ones are
+// evicted between two of its requests.
+func TestABacklogOfSpansIsNotEvictedOnItsWay(t *testing.T) {
+	source := newSource(t, func(c *otlp.Config) { c.Retention = 30 * time.Minute })
+	errors := spanSignal(analysis.SpanErrors)
+	if err := source.Track([]analysis.Signal{errors}); err != nil {
+		t.Fatal(err)
+	}
+	const minutes, each = 120, 12
+	for i := range uint64(minutes * each) {
+		consumeSpans(t, source, requestOf(t, testSpan{
+			service: "cart", version: "1", pod: "c-1", trace: i + 1, id: i + 1, name: "add", kind: ptrace.SpanKindServer,
+			start: 5 * float64(i), end: 5*float64(i) + 1,
+		}))
+		source.Evict(at(5 * 3600))
+	}
+	sums, err := source.History(t.Context(), analysis.HistoryQuery{
+		Signal: errors, Matches: []analysis.Match{{Name: analysis.AttrService, Values: []string{"cart"}}}, From: at(0), To: at(60 * minutes), Step: time.Minute,
+	})
+	if err != nil || len(sums) != minutes {
+		t.Fatalf("%d minutes (%v), want %d", len(sums), err, minutes)
+	}
+	for _, s := range sums {
+		if s.Exposure != each {
+			t.Errorf("%v: %v requests, want %d", s.Minute, s.Exposure, each)
 		}
 	}
 }

@@ -62,6 +62,7 @@ type spanWindow struct {
 	answered int64 // up to here folds were answered: what comes for them is late
 	trimmed  int64 // up to here ticks were summed by minute
 	newest   int64 // end of the newest span
+	evicted  int64 // newest, when Evict last looked
 	minutes  packedMinutes
 	sketches []minute // minutes with the buckets of their durations, ascending; what spans of kind server and consumer took
 	lives    []lived  // of folds that were answered

@@ -126,6 +126,7 @@ type window struct {
 	summed   int64 // up to here minutes were summed by roll
 	trimmed  int64 // time of the newest raw sample that is no longer kept; 0: none
 	trimNext int64 // trim when a sample reaches this time
+	evicted  int64 // newest, when Evict last looked
 
 	minutes map[string][]minute // by the key of a tracked signal; ascending
 
