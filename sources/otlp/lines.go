@@ -58,6 +58,7 @@ type lineWindow struct {
 
 	answered int64 // up to here folds were answered: what comes for them is late
 	summed   int64 // up to here tallies went
+	evicted  int64 // up to here there were lines, when evictLines last looked
 	bare     int64 // up to this tick their texts did
 	// alive are the ticks before answered in which something else was heard of the
 	// resource. They are noted when they are asked about, so that they never change.

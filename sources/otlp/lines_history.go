@@ -61,13 +61,21 @@ func sumInto(byMinute map[int64]*podLines, n int64, t *lineTick) {
 }
 
 // evictLines forgets what is too old at the instant now, or beyond a day ahead of it, and
-// reports whether anything is left.
+// reports whether anything is left. Of a resource that wrote since the call before, what
+// is old is told by its own newest line: of a backlog more is to come.
 func (s *Source) evictLines(svc *service, w *window, now time.Time) (left bool) {
 	l := w.lines
 	if l == nil {
 		return false
 	}
-	s.trimLines(svc, w, now.Add(-s.cfg.Retention).UnixNano())
+	horizon, newest := now.UnixNano(), l.summed
+	for n := range l.ticks {
+		newest = max(newest, (n+1)*baseTick)
+	}
+	if newest != l.evicted {
+		horizon, l.evicted = min(horizon, newest), newest
+	}
+	s.trimLines(svc, w, horizon-int64(s.cfg.Retention))
 	for n, t := range l.ticks {
 		if n*baseTick > now.Add(24*time.Hour).UnixNano() {
 			s.forgetTick(l, n, t)

@@ -162,10 +162,22 @@ func TestLinesInAnyOrder(t *testing.T) {
 		}
 		// Summed by minute, and sampled: the past is the same.
 		apart.Evict(lineAt(601 + 2*3600))
+		apart.Evict(lineAt(602 + 2*3600))
 		if got := textOf(t, pastLines(t, apart)); got != wantPast {
 			r.Fatalf("after the tallies went:\n%s\nwant\n%s", got, wantPast)
 		}
 	})
+}
+
+// A backlog of lines is no silence: none is late because old ones are evicted meanwhile.
+func TestABacklogOfLinesIsNotEvictedOnItsWay(t *testing.T) {
+	source := trackingLines(t, newSource(t))
+	for i := range 3000 { // 50 minutes, five hours ago
+		consumeLines(t, source, logRequest(t, []loggedLine{says("a", float64(i), analysis.SeverityError, i+1, "failed")}), 1)
+		if i%20 == 0 {
+			source.Evict(lineAt(5 * 3600))
+		}
+	}
 }
 
 func TestLinesOfOneRequestCountOnce(t *testing.T) {
@@ -349,8 +361,9 @@ func TestLinesAndMetricsAreOfOnePod(t *testing.T) {
 	if again := askLines(t, source, lineQuery(allLines(), 30, 45)); len(again.Rows) != 0 {
 		t.Errorf("the answer changed: %+v", again.Rows)
 	}
-	source.Evict(lineAt(26 * 3600))
-	source.Evict(lineAt(26*3600 + 60))
+	for i := range 3 { // that it is silent, its sums, and what was kept of its service
+		source.Evict(lineAt(26*3600 + 60*float64(i)))
+	}
 	if stats := source.Stats(); stats.Resources != 0 || stats.Services != 0 || stats.Lines.Bytes != 0 {
 		t.Errorf("a day later: %+v", stats)
 	}
