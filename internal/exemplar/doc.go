@@ -8,8 +8,8 @@
 // so that the same answer of the store gives the same examples. What is kept is redacted,
 // every text of it, then cut to the size that was asked for, and digested (body.go).
 //
-// The client of a trace store's HTTP API is here too (client.go, config.go): limits of
-// time and bytes, no redirect to another host, and an error kind for every failure.
+// The client of a trace store's HTTP API is here too (client.go, config.go): who asks, as
+// which tenant, for how long and for how much; the rest is of internal/httpquery.
 //
 // The package knows no product: addresses, parameters and wrappings are those of
 // sources/jaeger and sources/tempo. It counts nothing. A trace store keeps what it was

@@ -18,6 +18,7 @@ import (
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/exemplar"
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/internal/redact"
 	"github.com/release-assay/assay/sources"
 )
@@ -161,7 +162,7 @@ func (s *Source) find(ctx context.Context, service string, q analysis.ExemplarQu
 			"query.num_traces":     {number}, // up to Jaeger 2.14 or so
 			"query.search_depth":   {number}, // since then
 		})
-		if errors.Is(err, exemplar.ErrTooBig) && depth >= 4 {
+		if errors.Is(err, httpquery.ErrTooBig) && depth >= 4 {
 			continue
 		}
 		return traces, err
@@ -183,7 +184,7 @@ func (s *Source) ask(ctx context.Context, path string, parameters url.Values) ([
 // isNone reports whether an error is Jaeger's word for "no traces". A plain 404 is none:
 // it is of a proxy, or the address is wrong.
 func isNone(err error) bool {
-	var status *exemplar.StatusError
+	var status *httpquery.StatusError
 	if !errors.As(err, &status) || status.Code != http.StatusNotFound {
 		return false
 	}

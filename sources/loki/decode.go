@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/release-assay/assay/internal/httpquery"
 )
 
 // An answer is the part of every answer of the query API that is read.
@@ -169,7 +171,7 @@ func (i *inquiry) accept(query string, body []byte, want string) (answer, error)
 		return a, i.wrong(i.op, query, "the answer is of type %.40q, not %s", a.Data.ResultType, want)
 	}
 	for _, w := range a.Warnings {
-		i.warnings = append(i.warnings, clip(w))
+		i.warnings = append(i.warnings, httpquery.Clip(w))
 	}
 	return a, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/internal/redact"
 	"github.com/release-assay/assay/sources"
 )
@@ -37,7 +38,7 @@ func Open(name string, cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("source %s: %w", name, err)
 	}
-	client, err := dial(name, cfg)
+	client, err := httpquery.Client(name, cfg.HTTP)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", name, err)
 	}

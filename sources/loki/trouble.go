@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/sources"
 )
 
@@ -20,14 +21,14 @@ const (
 
 // Diagnose says which trouble an error of a Source is a sign of.
 func Diagnose(err error) Trouble {
-	var status *statusError
+	var status *httpquery.StatusError
 	isStatus := errors.As(err, &status)
 	switch {
-	case isStatus && (status.code == http.StatusUnauthorized || status.code == http.StatusForbidden):
+	case isStatus && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden):
 		return Denied
-	case errors.Is(err, errNotJSON), errors.Is(err, errRedirect), errors.Is(err, errNotLoki):
+	case errors.Is(err, httpquery.ErrNotJSON), errors.Is(err, httpquery.ErrRedirect), errors.Is(err, errNotLoki):
 		return NotLoki
-	case isStatus && (status.page || status.code == http.StatusNotFound) && sources.KindOf(err) == sources.Rejected:
+	case isStatus && (status.Page || status.Code == http.StatusNotFound) && sources.KindOf(err) == sources.Rejected:
 		return NotLoki
 	case sources.KindOf(err) == sources.Unavailable:
 		return Unreachable

@@ -2,7 +2,6 @@ package prometheus
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,54 +10,24 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/config"
 
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/sources"
 )
 
-var (
-	errTooBig   = errors.New("the answer is over the limit of bytes")
-	errRedirect = errors.New("redirected to another host")
-	errNotJSON  = errors.New("the answer is no JSON: a login page, or cut off on its way")
-	errPartial  = errors.New("the answer is partial: some of the storage nodes did not answer")
-)
-
-// A statusError is an HTTP status that is no success, with what the body says.
-type statusError struct {
-	code       int
-	errorType  string // Prometheus' own word, if it is an answer of Prometheus
-	message    string
-	outage     bool // of something behind the server
-	retryAfter time.Duration
-}
-
-func (e *statusError) Error() string {
-	if e.message == "" {
-		return fmt.Sprintf("HTTP status %d", e.code)
-	}
-	return fmt.Sprintf("HTTP status %d: %s", e.code, e.message)
-}
+var errPartial = errors.New("the answer is partial: some of the storage nodes did not answer")
 
 // dial makes the client; the connections come with the first query.
 func dial(name string, cfg Config, clock *skew) (v1.API, *http.Client, error) {
-	rt, err := config.NewRoundTripperFromConfig(cfg.HTTP, name)
+	client, err := httpquery.Client(name, cfg.HTTP)
 	if err != nil {
 		return nil, nil, err
 	}
-	client := &http.Client{Transport: &guard{next: rt, maxBytes: cfg.MaxBytes, clock: clock}}
-	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		first := via[0].URL
-		if !cfg.HTTP.FollowRedirects || len(via) > 3 || req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-			return fmt.Errorf("%w: %s://%s", errRedirect, req.URL.Scheme, req.URL.Host)
-		}
-		return nil
-	}
+	client.Transport = &guard{next: client.Transport, maxBytes: cfg.MaxBytes, clock: clock}
 	address := cfg.URL
 	for _, whole := range []string{"partial_response=false", "deny_partial_response=1"} { // Thanos; VictoriaMetrics; others ignore them
 		name, _, _ := strings.Cut(whole, "=")
@@ -106,20 +75,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	case req.Method == http.MethodPost && (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusMethodNotAllowed || resp.StatusCode == http.StatusNotImplemented):
 		return resp, nil // a proxy that refuses POST: the API client asks again by GET
 	}
-	defer resp.Body.Close()
-	limit := g.maxBytes
-	if resp.StatusCode/100 != 2 {
-		limit = 64 << 10
-	}
-	body, err := read(resp, limit)
-	if resp.StatusCode/100 != 2 {
-		return nil, failure(resp, body) // however much of the body could be read
-	}
+	body, err := httpquery.Answer(resp, g.maxBytes)
 	if err != nil {
 		return nil, err
-	}
-	if !json.Valid(body) {
-		return nil, errNotJSON
 	}
 	if isPartial.Match(body[:min(len(body), 128)]) {
 		return nil, errPartial
@@ -137,82 +95,25 @@ func (g *guard) CloseIdleConnections() {
 	}
 }
 
-// read returns at most limit inflated bytes of the body.
-func read(resp *http.Response, limit int64) ([]byte, error) {
-	var r io.Reader = resp.Body
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("inflate the answer: %w", err)
-		}
-		r = z
-	}
-	body, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return body, fmt.Errorf("read the answer: %w", err)
-	}
-	if int64(len(body)) > limit {
-		return body[:limit], fmt.Errorf("%w (%d)", errTooBig, limit)
-	}
-	return body, nil
-}
-
-func failure(resp *http.Response, body []byte) error {
-	e := &statusError{code: resp.StatusCode, retryAfter: retryAfter(resp.Header)}
-	var said struct{ ErrorType, Error string }
-	if json.Unmarshal(body, &said) == nil {
-		e.errorType, e.message, e.outage = said.ErrorType, clip(said.Error), isOutage(said.Error)
-	}
-	return e
-}
-
-// retryAfter reads seconds or a date; a date is measured against the server's own
-// clock.
-func retryAfter(h http.Header) time.Duration {
-	text := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
-		return time.Duration(max(0, seconds)) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	now, err2 := http.ParseTime(h.Get("Date"))
-	if err != nil || err2 != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
-}
-
-// clip makes a stranger's text fit for an error message.
-func clip(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
-	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
-}
-
 // fault classifies an error of one operation. Prometheus' own error type goes
 // before the status, because proxies give it other numbers.
 func (s *Source) fault(op string, err error) error {
-	e := &sources.Error{Kind: sources.Unavailable, Source: s.name, Op: op, Err: err}
 	var (
 		known  *sources.Error
-		status *statusError
+		status *httpquery.StatusError
 		answer *v1.Error
 	)
-	switch {
-	case errors.As(err, &known):
+	if errors.As(err, &known) {
 		return err
+	}
+	e := httpquery.Fault(s.name, op, err)
+	switch {
 	case errors.As(err, &status):
-		e.RetryAfter = status.retryAfter
-		if status.code/100 == 4 && !slices.Contains(later, status.code) && !status.outage {
-			e.Kind = kindOf(v1.ErrorType(status.errorType), sources.Rejected)
+		if said := saidOf(status); e.Kind == sources.Rejected && isOutage(said.Error) {
+			e.Kind = sources.Unavailable
+		} else if e.Kind == sources.Rejected {
+			e.Kind = kindOf(said.ErrorType, sources.Rejected)
 		}
-	case errors.Is(err, errTooBig):
-		e.Kind = sources.Malformed
-	case errors.Is(err, errRedirect):
-		e.Kind = sources.Rejected
 	case errors.As(err, &answer): // 200 with an error in it, or JSON of another shape
 		if !isOutage(answer.Msg) {
 			e.Kind = kindOf(answer.Type, sources.Malformed)
@@ -221,9 +122,19 @@ func (s *Source) fault(op string, err error) error {
 	return e
 }
 
-// later are the statuses of 4xx that say nothing about the question: 499 is a
-// question that a proxy, or the server itself, gave up.
-var later = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499}
+// said is how Prometheus refuses.
+type said struct {
+	ErrorType v1.ErrorType
+	Error     string
+}
+
+// saidOf is empty where it is not Prometheus that refuses.
+func saidOf(e *httpquery.StatusError) (words said) {
+	if err := json.Unmarshal(e.Body, &words); err != nil {
+		return said{}
+	}
+	return words
+}
 
 // isOutage reports whether the text of an execution error (422) is about something
 // behind the server that did not answer: a store of Thanos while partial answers

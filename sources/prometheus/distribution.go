@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/sources"
 )
 
@@ -64,11 +65,11 @@ func (s *Source) fewReadings(ctx context.Context, op string, asked question, spa
 		i := &inquiry{Source: s, op: op}
 		every = max((span / n).Truncate(time.Millisecond), time.Millisecond)
 		found, err = i.steps(ctx, asked.form, asked.total, end.Add(-n*every), end, every)
-		if errors.Is(err, errTooBig) && n > 1 {
+		if errors.Is(err, httpquery.ErrTooBig) && n > 1 {
 			continue
 		}
 		if err == nil && len(i.warnings) > 0 {
-			err = &sources.Error{Kind: sources.Unavailable, Source: s.name, Op: op, Err: fmt.Errorf("the server warns: %s", clip(i.warnings[0]))}
+			err = &sources.Error{Kind: sources.Unavailable, Source: s.name, Op: op, Err: fmt.Errorf("the server warns: %s", httpquery.Clip(i.warnings[0]))}
 		}
 		return found, every, err
 	}

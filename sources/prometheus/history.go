@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/sources"
 )
 
@@ -57,7 +58,7 @@ func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analys
 			defer cancel()
 			return i.steps(ctx, f, ms, start, end, step)
 		})
-		if errors.Is(err, errTooBig) && end.Sub(start) > minSpan {
+		if errors.Is(err, httpquery.ErrTooBig) && end.Sub(start) > minSpan {
 			span = end.Sub(start) / 2
 			continue
 		}
@@ -65,7 +66,7 @@ func (s *Source) History(ctx context.Context, q analysis.HistoryQuery) ([]analys
 			return nil, err
 		}
 		if len(i.warnings) > 0 {
-			return nil, &sources.Error{Kind: sources.Unavailable, Source: s.name, Op: op, Err: fmt.Errorf("the server warns: %s", clip(i.warnings[0]))}
+			return nil, &sources.Error{Kind: sources.Unavailable, Source: s.name, Op: op, Err: fmt.Errorf("the server warns: %s", httpquery.Clip(i.warnings[0]))}
 		}
 		if budget -= i.samples; budget < 0 && len(spans) > 0 {
 			first = end

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/httpquery"
 )
 
 func historyQuery(from, to time.Time) analysis.HistoryQuery {
@@ -90,7 +91,7 @@ func TestHistoryIsIncreaseOf(t *testing.T) {
 		limit := rapid.SampledFrom([]int64{2500, 4000, 1 << 20}).Draw(r, "bytes")
 		got, err := open(t, f.URL, func(c *Config) { c.MaxBytes = limit }).History(context.Background(), historyQuery(at(0), at(60*minutes)))
 		if err != nil {
-			if limit == 2500 && strings.Contains(err.Error(), errTooBig.Error()) {
+			if limit == 2500 && strings.Contains(err.Error(), httpquery.ErrTooBig.Error()) {
 				return // ten minutes of three pods are too much
 			}
 			r.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/release-assay/assay/analysis"
+	"github.com/release-assay/assay/internal/httpquery"
 )
 
 // Spacing returns the median time between consecutive scrapes of the targets that
@@ -45,7 +46,7 @@ func (s *Source) recent(ctx context.Context, op string, asked question, to time.
 	for {
 		i := &inquiry{Source: s, op: op}
 		found, err := i.raw(ctx, asked.form, asked.total, over, to)
-		if !errors.Is(err, errTooBig) || over <= time.Minute {
+		if !errors.Is(err, httpquery.ErrTooBig) || over <= time.Minute {
 			return found, err
 		}
 		over = max(over/4, time.Minute).Truncate(time.Second)

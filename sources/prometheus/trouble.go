@@ -6,6 +6,7 @@ import (
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/sources"
 )
 
@@ -25,15 +26,15 @@ var errNotPrometheus = errors.New("the answer is JSON, but not as Prometheus ans
 // Diagnose says which trouble an error of a Source is a sign of.
 func Diagnose(err error) Trouble {
 	var (
-		status *statusError
+		status *httpquery.StatusError
 		answer *v1.Error
 	)
 	switch {
-	case errors.As(err, &status) && (status.code == http.StatusUnauthorized || status.code == http.StatusForbidden):
+	case errors.As(err, &status) && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden):
 		return Denied
-	case errors.Is(err, errNotJSON), errors.Is(err, errRedirect), errors.Is(err, errNotPrometheus):
+	case errors.Is(err, httpquery.ErrNotJSON), errors.Is(err, httpquery.ErrRedirect), errors.Is(err, errNotPrometheus):
 		return NotAnAPI
-	case errors.As(err, &status) && status.errorType == "" && sources.KindOf(err) == sources.Rejected:
+	case errors.As(err, &status) && saidOf(status).ErrorType == "" && sources.KindOf(err) == sources.Rejected:
 		return NotAnAPI
 	case errors.As(err, &answer) && answer.Type == v1.ErrBadResponse: // JSON of another kind
 		return NotAnAPI

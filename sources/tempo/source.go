@@ -13,6 +13,7 @@ import (
 
 	"github.com/release-assay/assay/analysis"
 	"github.com/release-assay/assay/internal/exemplar"
+	"github.com/release-assay/assay/internal/httpquery"
 	"github.com/release-assay/assay/internal/redact"
 	"github.com/release-assay/assay/sources"
 )
@@ -83,7 +84,7 @@ func (s *Source) byID(ctx context.Context, q analysis.ExemplarQuery) ([]*exempla
 		return nil, s.client.Rejected(opExemplars, "%q is no trace id (32 hexadecimal digits)", q.TraceID)
 	}
 	body, err := s.client.Get(ctx, "/api/v2/traces/"+id, nil)
-	var status *exemplar.StatusError
+	var status *httpquery.StatusError
 	if errors.As(err, &status) && status.Code == http.StatusNotFound {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-// Serve is a lying metrics server to look at: it plays a scenario of the simulated
+// Command serve is a lying metrics server to look at: it plays a scenario of the simulated
 // shop around the present, and misbehaves by a script.
 //
 //	go run ./internal/liar/serve -scenario healthy -script script.yaml
