@@ -35,6 +35,9 @@ var kinds = func() (k [256]uint8) {
 // versions and lists.
 var joins = [256]bool{'.': true, ':': true, '-': true, '/': true, ',': true, '+': true, '_': true}
 
+// signs are the bytes behind which a plus or minus is the sign of a number.
+var signs = [256]bool{' ': true, '=': true, '(': true, '[': true, ':': true, ',': true}
+
 // appendMasked appends the text with single spaces between its words, a wildcard in place
 // of all that has the look of a parameter, and without the frames of stack traces, which
 // change with every edit of a program. Masking twice changes nothing more.
@@ -49,9 +52,13 @@ func appendMasked(dst, text []byte) []byte {
 		c := text[i]
 		switch kinds[c] {
 		case letter, digit:
-			end, digits := i+1, kinds[c] == digit
-			for end < len(text) && kinds[text[end]] >= letter {
-				digits = digits || kinds[text[end]] == digit
+			end, digits := i+1, kinds[c]&1 // which a digit has and a letter has not
+			for end < len(text) {
+				k := kinds[text[end]]
+				if k < letter {
+					break
+				}
+				digits |= k & 1
 				end++
 			}
 			if end-i == 8 && isUUID(text[i:]) {
@@ -62,7 +69,7 @@ func appendMasked(dst, text []byte) []byte {
 					continue
 				}
 			}
-			if digits {
+			if digits != 0 {
 				dst = appendAtom(append(dst, text[from:i]...), text[i:end], start)
 				from = end
 			}
@@ -160,7 +167,7 @@ func isHex(c byte) bool {
 func appendWildcard(dst []byte, start int) []byte {
 	text := dst[start:]
 	if n := len(text); n > 0 && (text[n-1] == '-' || text[n-1] == '+') {
-		if n == 1 || bytes.IndexByte([]byte(" =([:,"), text[n-2]) >= 0 {
+		if n == 1 || signs[text[n-2]] {
 			text = text[:n-1]
 		}
 	}
